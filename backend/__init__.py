@@ -1,0 +1,1 @@
+"""The Label Studio ML backend: models, inference, the WSGI app, evaluation and training."""

@@ -1,0 +1,1 @@
+"""The robot annotator, NoC and the baselines."""

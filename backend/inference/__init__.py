@@ -1,0 +1,1 @@
+"""Click inference that knows no network: encodings of clicks, ZoomIn, flip averaging, next click."""

@@ -1,0 +1,1 @@
+"""Click segmentation networks and the registry that names them."""

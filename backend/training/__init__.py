@@ -1,0 +1,1 @@
+"""Losses, simulated clicks, crops and the training loop."""

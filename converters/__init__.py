@@ -1,0 +1,1 @@
+"""Rasters in, Label Studio tasks and georeferenced features out; runs without torch."""
