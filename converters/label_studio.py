@@ -1,0 +1,159 @@
+"""Label Studio's JSON, its side of the frames: the `data` of a task, region items, and exported annotations.
+
+The keys of that JSON stand here and in `backend/contract.py`, nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from affine import Affine
+
+from converters.chips import Chip, PixelWindow
+from converters.errors import TaskError
+from converters.frames import Size
+
+_AGAIN = "import the raster again with `rsiseg import`"
+
+
+# --- a chip as the `data` of a task
+
+
+def chip_to_task_data(chip: Chip) -> dict[str, Any]:
+    """The `data` of the chip's task, plain JSON; inverse of `chip_from_task_data`. A nodata of NaN or infinity becomes a string."""
+    window = chip.window
+    return {
+        "image": chip.image,
+        "raster": chip.raster,
+        "window": [window.col_off, window.row_off, window.width, window.height],
+        "transform": None if chip.transform is None else list(tuple(chip.transform)[:6]),
+        "crs": chip.crs,
+        "bands": "".join(chip.bands),
+        "scale": chip.scale,
+        "gsd": chip.gsd,
+        "native_size": [chip.native_size.width, chip.native_size.height],
+        "stretch": None if chip.stretch is None else [list(low_high) for low_high in chip.stretch],
+        "nodata": chip.nodata if chip.nodata is None or math.isfinite(chip.nodata) else str(chip.nodata),
+    }
+
+
+def has_chip(data: object) -> bool:
+    """Whether a task's `data` was made by `rsiseg import`: it names a raster and a window of it. The values may still be broken."""
+    return isinstance(data, Mapping) and "raster" in data and "window" in data
+
+
+def chip_from_task_data(data: object) -> Chip:
+    """The chip of a task's `data` (the JSON of `chip_to_task_data`).
+
+    `scale` is 1 when absent; `transform`, `crs`, `gsd`, `stretch`, `nodata` are None when absent.
+    Raises TaskError, which names the field, for anything that is missing, of another type, or contradicts another field.
+    """
+    if not isinstance(data, Mapping):
+        raise TaskError(f"the task's data is {_shown(data)}; expected a JSON object; {_AGAIN}")
+    native_size = Size(*_integers(data, "native_size", 2, "[width, height] in px, both at least 1", at_least=1))
+    bands = _bands(data)
+    return Chip(
+        image=_text(data, "image"),
+        raster=_text(data, "raster"),
+        window=_window(data, native_size),
+        transform=_transform(data),
+        crs=None if data.get("crs") is None else _text(data, "crs"),
+        bands=bands,
+        scale=1.0 if data.get("scale") is None else _positive(data, "scale"),
+        gsd=None if data.get("gsd") is None else _positive(data, "gsd"),
+        native_size=native_size,
+        stretch=_stretch(data, len(bands)),
+        nodata=_nodata(data),
+    )
+
+
+def _window(data: Mapping[str, Any], raster: Size) -> PixelWindow:
+    expected = f"[col_off, row_off, width, height], a part of the raster's {raster}"
+    window = PixelWindow(*_integers(data, "window", 4, expected, at_least=0))
+    inside = window.col_off + window.width <= raster.width and window.row_off + window.height <= raster.height
+    if not inside or 0 in (window.width, window.height):
+        raise _broken(data, "window", expected)
+    return window
+
+
+def _transform(data: Mapping[str, Any]) -> Affine | None:
+    if data.get("transform") is None:
+        return None
+    expected = "null or the six numbers [a, b, c, d, e, f] of an affine with an area"
+    transform = Affine(*_numbers(data, "transform", data["transform"], 6, expected))
+    if transform.is_degenerate:
+        raise _broken(data, "transform", expected)
+    return transform
+
+
+def _bands(data: Mapping[str, Any]) -> tuple[str, ...]:
+    text = _text(data, "bands")
+    if not re.fullmatch(r"(IR|[RGBLAX])+", text):
+        raise _broken(data, "bands", "letters such as RGB, IRRG or RGBIR")
+    return tuple(re.findall(r"IR|[RGBLAX]", text))
+
+
+def _stretch(data: Mapping[str, Any], count: int) -> tuple[tuple[float, float], ...] | None:
+    pairs = data.get("stretch")
+    if pairs is None:
+        return None
+    expected = f"null or one [low, high] for each of the raster's {count} bands"
+    if not isinstance(pairs, list | tuple) or len(pairs) != count:
+        raise _broken(data, "stretch", expected)
+    numbers = [_numbers(data, "stretch", pair, 2, expected) for pair in pairs]
+    if any(low > high for low, high in numbers):
+        raise _broken(data, "stretch", expected)
+    return tuple((low, high) for low, high in numbers)
+
+
+def _nodata(data: Mapping[str, Any]) -> float | None:
+    value = data.get("nodata")
+    if value in ("nan", "inf", "-inf"):
+        return math.nan if value == "nan" else float(value)
+    if value is None or _is_number(value):
+        return value
+    raise _broken(data, "nodata", 'null, a number, "nan", "inf" or "-inf"')
+
+
+def _text(data: Mapping[str, Any], field: str) -> str:
+    value = data.get(field)
+    if not isinstance(value, str) or not value:
+        raise _broken(data, field, "a text that is not empty")
+    return value
+
+
+def _positive(data: Mapping[str, Any], field: str) -> float:
+    value = data[field]
+    if not _is_number(value) or value <= 0:
+        raise _broken(data, field, "a number above 0")
+    return float(value)
+
+
+def _integers(data: Mapping[str, Any], field: str, count: int, expected: str, *, at_least: int) -> list[int]:
+    numbers = _numbers(data, field, data.get(field), count, expected)
+    if any(number != int(number) or number < at_least for number in numbers):
+        raise _broken(data, field, expected)
+    return [int(number) for number in numbers]
+
+
+def _numbers(data: Mapping[str, Any], field: str, value: object, count: int, expected: str) -> list[float]:
+    if not isinstance(value, list | tuple) or len(value) != count or not all(_is_number(number) for number in value):
+        raise _broken(data, field, expected)
+    return [float(number) for number in value]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _broken(data: Mapping[str, Any], field: str, expected: str) -> TaskError:
+    found = _shown(data[field]) if field in data else "missing"
+    return TaskError(f"the field {field!r} of the task's data is {found}; expected {expected}; {_AGAIN}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
