@@ -1,0 +1,139 @@
+"""The predictor of the RITM family: a network that reads (image, previous map, clicks), and the strategies round it. MODELS.md 6.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.errors import ContractError
+from backend.inference import flip as flipping
+from backend.inference.click_maps import points_tensor
+from backend.inference.crop import Crop, IndexClick, Roi, limit_longest_side, resize
+from backend.inference.segmenter import State
+from backend.inference.zoom_in import View, ZoomIn, ZoomMemory
+from converters.frames import Click, Size, network_index
+
+Network = Callable[[Tensor, Tensor], Tensor]
+"""`net(x, points)`: x float32 [B, C + 1, H, W] (image 0..1 un-normalised, then the previous probability), points [B, 2n, 3] (see
+`click_maps.points_tensor`) -> logits [B, 1, h, w]. Normalisation and disks are inside the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An image on the network's device. pixels: uint8 [1, C, H, W]; scaled to 0..1 only inside the RoI, click by click."""
+
+    pixels: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.pixels.shape[2], self.pixels.shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that keeping this encoding costs."""
+        return self.pixels.numel() * self.pixels.element_size()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClickPredictor:
+    """A `Segmenter` (see segmenter.py) over any network that obeys `net(x, points)`. Immutable, keeps nothing between calls.
+
+    net: in eval mode, on `device`.
+    name, version, recipes, threshold: as in `Segmenter`.
+    zoom_in: None shows the network the whole image at its own size. A network of fixed input size, say 224, takes
+        ZoomIn(skip_clicks=-1, target_size=(224, 224)); expansion_ratio and min_crop_size say how much context a crop has.
+    flip: average with the mirror image: two samples in the forward pass instead of one.
+    longest_side: shrink what the network sees to this longer side (LimitLongestSide), applied after ZoomIn; None for no limit.
+    clicks_limit: only the first so many clicks reach the network; ZoomIn sees them all. None for no limit.
+    """
+
+    net: Network
+    name: str
+    version: str
+    recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"),)
+    threshold: float = 0.49
+    zoom_in: ZoomIn | None = None
+    flip: bool = False
+    longest_side: int | None = None
+    clicks_limit: int | None = None
+    device: torch.device | str = "cpu"
+
+    def encode(self, image: NDArray[np.uint8]) -> Encoding:
+        """image: HxWxC uint8, C = bands of each recipe. Raises ContractError for anything else."""
+        bands = len(self.recipes[0])
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != bands or 0 in image.shape:
+            raise ContractError(
+                f"{self.name} was given an image of shape {image.shape} and type {image.dtype}; it takes HxWx{bands} uint8; "
+                f"read the raster in one of its band recipes and stretch it to 8 bit"
+            )
+        pixels = torch.tensor(image).permute(2, 0, 1)[None].contiguous()
+        return Encoding(pixels.to(self.device))
+
+    def start(self, encoding: Encoding, initial_mask: NDArray[np.bool_] | None = None) -> State:
+        """Zeros, or the HxW mask as 0 and 1; the first click then corrects it, and ZoomIn looks at it as it would at a prediction."""
+        if initial_mask is None:
+            return State(_read_only(np.zeros(encoding.size, np.float32)), ZoomMemory())
+        if initial_mask.shape != encoding.size:
+            raise ContractError(
+                f"the mask to be corrected is {initial_mask.shape}, the image {encoding.size} (rows, cols); they must agree"
+            )
+        return State(_read_only(np.asarray(initial_mask, bool).astype(np.float32)), ZoomMemory(predicted=True))
+
+    def step(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> State:
+        """The state after the last click; `state` is the one after all but the last. One forward pass (see ZoomIn.skip_clicks=0)."""
+        if not clicks:
+            raise ContractError("a step was asked for without a click; `start` gives the state before the first click")
+        size = Size(width=encoding.size[1], height=encoding.size[0])
+        placed: list[IndexClick] = [(*network_index(click, size), click.positive) for click in clicks]
+        after = self._forward_pass(encoding, placed, state.probability, state.probability, state.memory or ZoomMemory())
+        if self.zoom_in is not None and self.zoom_in.wants_second_look(after.memory, after.probability):
+            # The second look zooms on what was just found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
+            after = self._forward_pass(encoding, placed, state.probability, after.probability, after.memory)
+        return after
+
+    @torch.inference_mode()
+    def _forward_pass(
+        self,
+        encoding: Encoding,
+        clicks: list[IndexClick],
+        previous: NDArray[np.float32],
+        found: NDArray[np.float32],
+        memory: ZoomMemory,
+    ) -> State:
+        """One call of the network. previous: the map it reads. found: the map ZoomIn takes its RoI from."""
+        view = View(None, None) if self.zoom_in is None else self.zoom_in.view(clicks, found, memory)
+        roi = Roi.whole(encoding.size) if view.crop is None else view.crop.roi
+        x = torch.cat([roi.cut(encoding.pixels).float().div(255), roi.cut(torch.tensor(previous))[None, None].to(self.device)], dim=1)
+        if view.crop is not None:
+            x, clicks = view.crop.resize(x), view.crop.clicks(clicks)
+        probability = self._probability(x, clicks)
+        if view.paste is not None:
+            probability = Crop(view.paste, roi.size).paste(probability, encoding.size)
+        array = np.ascontiguousarray(probability[0, 0].cpu().numpy())
+        return State(_read_only(array), ZoomMemory(roi=view.paste, predicted=True))
+
+    def _probability(self, x: Tensor, clicks: list[IndexClick]) -> Tensor:
+        """[1, C + 1, H, W] to probabilities [1, 1, H, W] through LimitLongestSide, flip averaging and the network."""
+        size = (x.shape[2], x.shape[3])
+        limited = limit_longest_side(size, self.longest_side)
+        if limited is not None:
+            x, clicks = limited.resize(x), limited.clicks(clicks)
+        batch = [clicks]
+        if self.flip:
+            x, batch = flipping.with_mirror(x), [clicks, flipping.mirrored_clicks(clicks, x.shape[3])]
+        logits = self.net(x, points_tensor(batch, limit=self.clicks_limit).to(self.device)).float()
+        logits = resize(logits, (x.shape[2], x.shape[3]))
+        if self.flip:
+            logits = flipping.average(logits)
+        return resize(logits.sigmoid(), size)
+
+
+def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    array.setflags(write=False)
+    return array
