@@ -40,9 +40,9 @@ class Encoding:
         return self.pixels.numel() * self.pixels.element_size()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class ClickPredictor:
-    """A `Segmenter` (see segmenter.py) over any network that obeys `net(x, points)`. Immutable, keeps nothing between calls.
+    """A `Segmenter` (see segmenter.py) over any network that obeys `net(x, points)`. Keeps nothing between calls.
 
     net: in eval mode, on `device`.
     name, version, recipes, threshold: as in `Segmenter`.

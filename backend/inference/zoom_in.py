@@ -75,7 +75,7 @@ class ZoomIn:
         if wanted is None and self.skip_clicks >= 0:
             return View(None, memory.roi if self.keep_stale_roi else None)
         if wanted is None:
-            wanted = Roi.whole(probability.shape)
+            wanted = _whole(probability)
         roi = memory.roi
         if roi is None or not _holds_positives(roi, clicks) or wanted.iou(roi) < self.recompute_thresh_iou:
             roi = wanted
@@ -89,7 +89,7 @@ class ZoomIn:
         if self.skip_clicks > 0 or memory.roi is not None or not memory.predicted:
             return False
         found = self._wanted_roi((), probability)
-        return found is not None and found.iou(Roi.whole(probability.shape)) < 0.5
+        return found is not None and found.iou(_whole(probability)) < 0.5
 
     def _wanted_roi(self, clicks: Sequence[IndexClick], probability: NDArray[np.float32]) -> Roi | None:
         """The object's bounding box, positive clicks included, expanded; None where no pixel is object."""
@@ -111,6 +111,11 @@ class ZoomIn:
         if isinstance(self.target_size, int):
             return Crop(roi, longest_side_size(roi.size, self.target_size))
         return Crop(roi, self.target_size)
+
+
+def _whole(probability: NDArray[np.float32]) -> Roi:
+    height, width = probability.shape
+    return Roi.whole((height, width))
 
 
 def _holds_positives(roi: Roi, clicks: Sequence[IndexClick]) -> bool:
