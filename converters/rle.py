@@ -67,7 +67,7 @@ def decode_values(rle: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def _split_long(lengths: NDArray[np.int64], opaque: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Runs no longer than a field can say, their values, and whether each is a piece of a longer one (always written in the widest field)."""
+    """Runs no longer than a field can say, their values, and whether each is a piece of a longer one (always in the widest field)."""
     pieces = -(-lengths // LONGEST)
     last = np.cumsum(pieces) - 1
     split = np.full(int(pieces.sum()), LONGEST, np.int64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,11 +64,7 @@ def test_lists_of_unlike_values_and_other_field_sizes_are_read_as_the_sdk_reads_
     for index, repeated, values in runs:
         words = values[:1] if repeated else values
         bits += f"{repeated:d}{index:02b}{len(values) - 1:0{fields[index]}b}" + "".join(f"{value:08b}" for value in words)
-    code = (
-        [int("".join(byte).ljust(8, "0"), 2) for byte in itertools.batched(bits, 8)]
-        if hasattr(itertools, "batched")
-        else [int(bits[k : k + 8].ljust(8, "0"), 2) for k in range(0, len(bits), 8)]
-    )
+    code = [int(bits[k : k + 8].ljust(8, "0"), 2) for k in range(0, len(bits), 8)]
     assert np.array_equal(rle.decode_values(code), brush.decode_rle(code))
 
 
@@ -83,7 +77,7 @@ def test_numbers_other_than_zero_count_as_the_object() -> None:
     assert rle.encode(np.array([[0, 1, 255]], np.uint8)) == rle.encode(np.array([[False, True, True]]))
 
 
-@pytest.mark.parametrize("size", [Size(4, 6), Size(5, 4), Size(1, 1)])
+@pytest.mark.parametrize("size", [Size(4, 6), Size(4, 4), Size(1, 1)])
 def test_another_size_is_refused(size: Size) -> None:
     with pytest.raises(TaskError, match=f"holds 80 values; expected .* {size.width} x {size.height} px"):
         rle.decode(rle.encode(np.ones((4, 5), bool)), size)
@@ -92,12 +86,13 @@ def test_another_size_is_refused(size: Size) -> None:
 @pytest.mark.parametrize(
     "damaged",
     [
-        [], [0, 0, 0], "rle", None, [[0, 1], [2]], [[0, 1]], [0.5] * 20, [256] * 20, [-1] * 20, [True, "a"] * 10, {"counts": "x"}, [10**30] * 20,
+        [], [0, 0, 0], "rle", None,
+        [[0, 1], [2]], [[0, 1]], [0.5] * 20, [256] * 20, [-1] * 20, [True, "a"] * 10, {"counts": "x"}, [10**30] * 20,
         [0, 0, 0, 80, 255, *[0] * 10], [0, 0, 0, 80, 57, 27, 32],
     ],
 )  # fmt: skip
 def test_something_that_is_no_rle_is_refused(damaged: object) -> None:
-    with pytest.raises(TaskError, match="damaged.*expected"):
+    with pytest.raises(TaskError, match=r"damaged.*expected"):
         rle.decode(damaged, Size(5, 4))  # type: ignore[arg-type]
 
 
