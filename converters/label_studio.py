@@ -6,15 +6,18 @@ The keys of that JSON stand here and in `backend/contract.py`, nowhere else.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from affine import Affine
+from numpy.typing import ArrayLike
 
+from converters import rle
+from converters.bands import format_bands, parse_bands
 from converters.chips import Chip, PixelWindow
-from converters.errors import TaskError
-from converters.frames import Size
+from converters.errors import RasterError, TaskError
+from converters.frames import NativePoint, Size, native_to_percent
 
 _AGAIN = "import the raster again with `rsiseg import`"
 
@@ -31,7 +34,7 @@ def chip_to_task_data(chip: Chip) -> dict[str, Any]:
         "window": [window.col_off, window.row_off, window.width, window.height],
         "transform": None if chip.transform is None else list(tuple(chip.transform)[:6]),
         "crs": chip.crs,
-        "bands": "".join(chip.bands),
+        "bands": format_bands(chip.bands),
         "scale": chip.scale,
         "gsd": chip.gsd,
         "native_size": [chip.native_size.width, chip.native_size.height],
@@ -91,9 +94,10 @@ def _transform(data: Mapping[str, Any]) -> Affine | None:
 
 def _bands(data: Mapping[str, Any]) -> tuple[str, ...]:
     text = _text(data, "bands")
-    if not re.fullmatch(r"(IR|[RGBLAX])+", text):
-        raise _broken(data, "bands", "letters such as RGB, IRRG or RGBIR")
-    return tuple(re.findall(r"IR|[RGBLAX]", text))
+    try:
+        return parse_bands(text)
+    except RasterError as error:
+        raise TaskError(f"the field 'bands' of the task's data is broken: {error}; {_AGAIN}") from error
 
 
 def _stretch(data: Mapping[str, Any], count: int) -> tuple[tuple[float, float], ...] | None:
@@ -157,3 +161,75 @@ def _broken(data: Mapping[str, Any], field: str, expected: str) -> TaskError:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+# --- masks and rings as region items
+
+
+def brush_region(
+    mask: ArrayLike, *, id: str, label: str, from_name: str, to_name: str, score: float | None = None, meta: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The region item of a mask HxW in display px (true: the object).
+
+    from_name, to_name: the BrushLabels tag and the Image tag it belongs to. score: 0..1, shown beside the region.
+    meta: the region's `meta`, which survives submit and export; the backend writes {"rsiseg": {"model", "version", "clicks", "cfr"}}.
+    Raises TaskError for an array that is no mask.
+    """
+    height, width = np.shape(mask)[:2] if np.ndim(mask) == 2 else (0, 0)
+    value = {"format": "rle", "rle": rle.encode(mask), "brushlabels": [label]}
+    return _region("brushlabels", value, Size(width, height), id=id, from_name=from_name, to_name=to_name, score=score, meta=meta)
+
+
+def polygon_region(
+    ring: ArrayLike,
+    native: Size,
+    *,
+    id: str,
+    label: str,
+    from_name: str,
+    to_name: str,
+    score: float | None = None,
+    meta: Mapping[str, Any] | None = None,
+    display: Size | None = None,
+) -> dict[str, Any]:
+    """The region item of one ring Nx2, (col, row) in native px of the window, edge-based; a repeated last vertex is left out.
+
+    native: size of the window. display: size of the picture in the browser, the window's own when None. The rest as in `brush_region`,
+    for a PolygonLabels tag. Raises TaskError for a ring of less than three vertices.
+    """
+    vertices = np.asarray(ring, float)
+    if vertices.ndim == 2 and len(vertices) > 1 and np.array_equal(vertices[0], vertices[-1]):
+        vertices = vertices[:-1]
+    if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3 or not np.isfinite(vertices).all():
+        raise TaskError(f"a ring of shape {vertices.shape} cannot be a polygon; expected at least three finite vertices (col, row)")
+    percents = [native_to_percent(NativePoint(col, row), native) for col, row in vertices.tolist()]
+    value = {"points": [[percent.x, percent.y] for percent in percents], "closed": True, "polygonlabels": [label]}
+    return _region("polygonlabels", value, display or native, id=id, from_name=from_name, to_name=to_name, score=score, meta=meta)
+
+
+def _region(
+    type: str,
+    value: dict[str, Any],
+    display: Size,
+    *,
+    id: str,
+    from_name: str,
+    to_name: str,
+    score: float | None,
+    meta: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    region: dict[str, Any] = {
+        "id": id,
+        "type": type,
+        "from_name": from_name,
+        "to_name": to_name,
+        "original_width": display.width,
+        "original_height": display.height,
+        "image_rotation": 0,
+        "value": value,
+    }
+    if score is not None:
+        region["score"] = float(score)
+    if meta is not None:
+        region["meta"] = dict(meta)
+    return region

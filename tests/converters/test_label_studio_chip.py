@@ -25,7 +25,7 @@ def chips(draw: st.DrawFn) -> Chip:
     size = Size(draw(st.integers(1, 100_000)), draw(st.integers(1, 100_000)))
     col_off = draw(st.integers(0, size.width - 1))
     row_off = draw(st.integers(0, size.height - 1))
-    bands = tuple(draw(st.lists(st.sampled_from(["R", "G", "B", "IR", "L", "A", "X"]), min_size=1, max_size=6)))
+    bands = tuple(draw(st.lists(st.sampled_from(["R", "G", "B", "IR", "L", "A", "X"]), min_size=1, max_size=6, unique=True)))
     moderate = st.floats(-1e7, 1e7)
     transform = Affine(*draw(st.tuples(*[moderate] * 6)))
     return Chip(
