@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +48,13 @@ class LabelledObject:
         if self.ignore is not None:
             mask[self.ignore & (mask == 0)] = -1
         return mask
+
+    @property
+    def boxed_mask(self) -> NDArray[np.int8]:
+        """`mask` cut to `box`, without ever making the whole."""
+        row0, col0, row1, col1 = self.box
+        part = replace(self, components=self.components[row0:row1, col0:col1])
+        return (part if self.ignore is None else replace(part, ignore=self.ignore[row0:row1, col0:col1])).mask
 
 
 class LabelledImage(Protocol):

@@ -1,0 +1,83 @@
+"""`rsiseg train`: learn clicks from labelled images; stop it with Ctrl-C, start it again with the same words, and it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from backend.errors import UsageError
+
+
+def _source(text: str) -> tuple[Path, float]:
+    """`PATH` or `PATH=WEIGHT`."""
+    path, _, weight = text.partition("=")
+    try:
+        return Path(path), float(weight or 1.0)
+    except ValueError as error:
+        raise UsageError(f"--data {text}: {weight!r} is no weight; expected PATH or PATH=NUMBER") from error
+
+
+@click.command("train")
+@click.option("--data", "data", multiple=True, required=True, help="Labelled set (as for bench), or SET=WEIGHT for its share; repeatable.")
+@click.option("--model", "model", default="default", show_default=True, help="Registry name of the architecture.")
+@click.option("--recipe", "recipe_name", default="aerial", show_default=True, help="Hyper-parameters by name.")
+@click.option("--out", "out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Weight file (.safetensors) to write.")
+@click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of checkpoints and log [OUT with .run].")
+@click.option("--from", "start_from", type=click.Path(path_type=Path, exists=True), help="Weight file to fine-tune.")
+@click.option("--init", "init", type=click.Path(path_type=Path, exists=True), help="Pretrained part, such as a body.")
+@click.option("--exclude", type=click.Path(path_type=Path, exists=True), help="Text file of image names to leave out, one a line.")
+@click.option("--steps", type=click.IntRange(1), help="Steps in all, instead of the recipe's.")
+@click.option("--batch", type=click.IntRange(1), help="Objects a step, instead of the recipe's.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads [all].")
+@click.option("--validate-every", default=400, show_default=True, help="Steps between two validations.")
+@click.option("--json", "as_json", is_flag=True, help="Print the card on standard output.")
+def command(
+    data: tuple[str, ...],
+    model: str,
+    recipe_name: str,
+    out: Path,
+    folder: Path | None,
+    start_from: Path | None,
+    init: Path | None,
+    exclude: Path | None,
+    steps: int | None,
+    batch: int | None,
+    seed: int,
+    device: str,
+    threads: int | None,
+    validate_every: int,
+    as_json: bool,
+) -> None:
+    """Train or fine-tune a model on labelled data.
+
+    One image in eight, chosen by its name, is held out for validation. Progress and losses go to RUN/log.jsonl, a checkpoint every two
+    minutes; the same command continues from it.
+    """
+    import torch
+
+    from backend.training.loop import Run, train
+    from backend.training.objects import Source, load_pools
+    from backend.training.recipes import recipe
+    from backend.training.start import card, starting_network, write_result
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: expected a name that ends in .safetensors")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = recipe(recipe_name)
+    chosen = replace(chosen, steps=steps or chosen.steps, batch=batch or chosen.batch)
+    names = frozenset(exclude.read_text().split()) if exclude is not None else frozenset[str]()
+    sources = [Source(path, weight, names) for path, weight in map(_source, data)]
+    net, pretrained = starting_network(model, start_from=start_from, init=init, seed=seed)
+    pools = load_pools(sources, min_area=chosen.min_area)
+    run = Run(folder or out.with_suffix(".run"), chosen, seed, device, validate_every)
+    weights, scores = train(net, pretrained, pools, run)
+    started = start_from.name if start_from else init.name if init else "random weights"
+    about = card(model, chosen, sources, pools, seed, started) | {"validation": scores}
+    write_result(out, model, weights, about)
+    click.echo(json.dumps(about) if as_json else f"wrote {out}; validation {scores}")

@@ -1,0 +1,153 @@
+"""One simulated annotation: an object in a scene, the clicks so far, the probability so far, and what the network sees next.
+
+Training serves as the server serves: each click looks through a region of interest around the previous mask, the previous probability is
+soft, and the next click goes where the error is largest. Every forward pass is a training step, so no pass is spent on simulation alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.training.augment import colours, dihedral
+from backend.training.objects import PooledObject
+from backend.training.recipes import Recipe
+
+MAX_SCENE = 512  # longer side of a scene, pixels
+SMALLEST = 24  # object pixels that must be left in a scene
+Roi = tuple[int, int, int, int]  # row0, col0, row1, col1, half open
+
+
+@dataclass(slots=True)
+class Episode:
+    """image: uint8 HxWx3. target: int8 HxW (1, 0, -1 ignored). probability: float32 HxW. clicks: (row, col, positive) pixel indices."""
+
+    image: NDArray[np.uint8]
+    target: NDArray[np.int8]
+    clicks_left: int
+    probability: NDArray[np.float32] = field(init=False)
+    clicks: list[tuple[float, float, bool]] = field(default_factory=list)
+    roi: Roi | None = None
+
+    def __post_init__(self) -> None:
+        self.probability = np.zeros(self.target.shape, np.float32)
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of the mask at 0.5 with the object, ignored pixels left out."""
+        valid = self.target >= 0
+        mask, truth = (self.probability > 0.5) & valid, self.target == 1
+        return float((mask & truth).sum() / max((mask | truth).sum(), 1))
+
+    def add_click(self, rng: np.random.Generator | None) -> bool:
+        """Clicks into the largest error, at its deepest pixel, or with `rng` half of the time anywhere in its inner half.
+
+        False, without a click, when no error is wide enough to click into.
+        """
+        mask, valid = self.probability > 0.5, self.target >= 0
+        missing = cv2.distanceTransform(np.pad((~mask & (self.target == 1)).astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        surplus = cv2.distanceTransform(np.pad((mask & (self.target == 0) & valid).astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        for row, col, _ in self.clicks:
+            missing[int(row), int(col)] = surplus[int(row), int(col)] = 0
+        positive = bool(missing.max() > surplus.max())
+        depth = missing if positive else surplus
+        if depth.max() < 1.0:
+            return False
+        inner = depth > depth.max() * 0.5 if rng is not None and rng.random() < 0.5 else depth == depth.max()
+        candidates = np.flatnonzero(inner)
+        chosen = int(candidates[rng.integers(len(candidates))]) if rng is not None else int(candidates[0])
+        row, col = divmod(chosen, depth.shape[1])
+        self.clicks.append((float(row), float(col), positive))
+        return True
+
+    def look(
+        self, recipe: Recipe, rng: np.random.Generator | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[float, float, bool]]]:
+        """Chooses the region of interest and returns what the network gets for it.
+
+        Returns x float32 [4, S, S] (RGB and previous probability in 0..1), target float32 [S, S], and the clicks in its pixels.
+        """
+        self.roi = self._region(recipe, rng)
+        row0, col0, row1, col1 = self.roi
+        size = (recipe.input_size, recipe.input_size)
+        interpolation = cv2.INTER_LINEAR
+        image = cv2.resize(self.image[row0:row1, col0:col1], size, interpolation=interpolation).astype(np.float32) / 255.0
+        previous = cv2.resize(self.probability[row0:row1, col0:col1], size, interpolation=interpolation)
+        target = cv2.resize(self.target[row0:row1, col0:col1].astype(np.float32), size, interpolation=interpolation)
+        labels = np.where(target > 0.5, 1.0, np.where(target < -0.1, -1.0, 0.0)).astype(np.float32)
+        down, across = recipe.input_size / (row1 - row0), recipe.input_size / (col1 - col0)
+        clicks = [((row - row0) * down, (col - col0) * across, positive) for row, col, positive in self.clicks]
+        return np.concatenate([image.transpose(2, 0, 1), previous[None]], dtype=np.float32), labels, clicks
+
+    def learn(self, probability: NDArray[np.float32]) -> None:
+        """Takes the network's answer for the region of the last `look`, float32 [S, S]; outside of it is zero, as ZoomIn pastes."""
+        assert self.roi is not None  # look comes first
+        row0, col0, row1, col1 = self.roi
+        self.probability = np.zeros(self.target.shape, np.float32)
+        self.probability[row0:row1, col0:col1] = cv2.resize(probability, (col1 - col0, row1 - row0), interpolation=cv2.INTER_LINEAR)
+        self.clicks_left -= 1
+
+    def _region(self, recipe: Recipe, rng: np.random.Generator | None) -> Roi:
+        height, width = self.target.shape
+        inside = self.probability > 0.5
+        if len(self.clicks) == 1 and not inside.any():
+            # Some first clicks look through the object's own region: a second, zoomed pass on the first click does.
+            if rng is None or rng.random() < 0.5:
+                return 0, 0, height, width
+            inside = self.target == 1
+        for row, col, positive in self.clicks:
+            if positive:
+                inside[int(row), int(col)] = True
+        rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if not len(rows):
+            return 0, 0, height, width
+        ratio = recipe.expansion * (rng.uniform(0.8, 1.3) if rng is not None else 1.0)
+        row0, row1 = _span(rows[0], rows[-1], ratio, recipe.min_crop, height)
+        col0, col1 = _span(cols[0], cols[-1], ratio, recipe.min_crop, width)
+        return row0, col0, row1, col1
+
+
+def _span(first: int, last: int, ratio: float, smallest: int, limit: int) -> tuple[int, int]:
+    centre, half = (first + last) / 2, max(ratio * (last - first + 1), smallest) / 2
+    return max(round(centre - half), 0), min(round(centre + half) + 1, limit)
+
+
+def new_episode(image: NDArray[np.uint8], item: PooledObject, recipe: Recipe, rng: np.random.Generator, *, augment: bool) -> Episode | None:
+    """A scene round the object, cut and scaled at random, with its first click; None when too little of the object was left in it."""
+    scene, target = _cut(image, item, rng)
+    if augment:
+        scene, target = dihedral(rng, scene, target)
+        scene = colours(rng, scene)
+    if (target == 1).sum() < SMALLEST or not (target == 0).any():
+        return None
+    clicks = 1 + int(rng.choice(len(recipe.chain), p=np.array(recipe.chain) / sum(recipe.chain)))
+    episode = Episode(scene, target, clicks)
+    return episode if episode.add_click(rng if augment else None) else None
+
+
+def _cut(image: NDArray[np.uint8], item: PooledObject, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    """A rectangle that holds the object's box centre, between 1.2 times the object and 700 px wide, resized by 0.6 to 1.8."""
+    row0, col0, row1, col1 = item.box
+    extent = max(row1 - row0, col1 - col0)
+    low, high = max(96.0, 1.2 * extent), max(700.0, 1.5 * extent)
+    side = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    height, width = (min(int(side * np.exp(rng.uniform(-0.25, 0.25))), limit) for limit in image.shape[:2])
+    top, left = (
+        int(np.clip((first + last) / 2 - length * rng.uniform(0.15, 0.85), 0, limit - length))
+        for first, last, length, limit in ((row0, row1, height, image.shape[0]), (col0, col1, width, image.shape[1]))
+    )
+    target = np.zeros((height, width), np.int8)
+    rows = slice(max(row0, top), min(row1, top + height))
+    cols = slice(max(col0, left), min(col1, left + width))
+    if rows.start < rows.stop and cols.start < cols.stop:
+        part = item.mask[rows.start - row0 : rows.stop - row0, cols.start - col0 : cols.stop - col0]
+        target[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left] = part
+    scale = min(float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))), MAX_SCENE / max(height, width))
+    size = (max(int(width * scale), 32), max(int(height * scale), 32))
+    shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scene = cv2.resize(image[top : top + height, left : left + width], size, interpolation=shrinking)
+    soft = cv2.resize(target.astype(np.float32), size, interpolation=shrinking)
+    return scene.astype(np.uint8, copy=False), np.where(soft > 0.5, 1, np.where(soft < -0.1, -1, 0)).astype(np.int8)
