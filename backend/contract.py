@@ -1,0 +1,221 @@
+"""The JSON of /predict: requests to prompts, masks to answers. Measured against Label Studio 1.23.2.
+
+The keys of requests and answers stand here, those of regions and tasks in `converters/label_studio.py`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from backend.errors import ContractError
+from converters.frames import Click, Percent, Size, percent_to_native
+from converters.label_config import ControlTag, LabelConfig
+
+POINTS = "keypointlabels"
+BOX = "rectanglelabels"
+TARGET_TYPES = {"brush": "BrushLabels", "polygon": "PolygonLabels"}
+
+
+@dataclass(frozen=True, slots=True)
+class PredictBody:
+    """What the body of /predict says. context: None for a batch or an opened task; {"result": [...]} for a click."""
+
+    tasks: tuple[Any, ...]
+    project: str
+    label_config: str
+    context: Any
+
+    @property
+    def interactive(self) -> bool:
+        """Whether someone waits for a mask: such a request is always answered with one entry a task."""
+        return self.context is not None
+
+
+def read_body(body: object) -> PredictBody:
+    """The body of POST /predict. Raises ContractError when it is none; what is inside the tasks and the context is judged later."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("tasks"), list):
+        raise ContractError('the body is not that of /predict; expected a JSON object with "tasks", "project", "label_config" and "params"')
+    params = body.get("params")
+    return PredictBody(
+        tasks=tuple(body["tasks"]),
+        project=str(body.get("project") or ""),
+        label_config=_text(body.get("label_config")),
+        context=params.get("context") if isinstance(params, Mapping) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPoint:
+    """A click in percent of the displayed image; positive adds."""
+
+    at: Percent
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one click asks: all points of its group, in click order, and where the answer goes.
+
+    label: of the prompt, copied to the answer. tag: the smart tag of the last point. image: name of the Image tag.
+    display: the size of the picture in the browser; None when the request does not say.
+    box: whether a rectangle was drawn; its centre is then the only point.
+    """
+
+    points: tuple[PromptPoint, ...]
+    label: str
+    tag: ControlTag
+    image: str
+    display: Size | None
+    box: bool = False
+
+
+def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
+    """The prompt of a click; None when there is nothing to answer: no context, or no points left in it.
+
+    Label Studio groups prompts by type and label, so the last item speaks for all: its `from_name` decides which smart tag answers.
+    Raises ContractError for a context that is none, and for a prompt that cannot be understood.
+    """
+    if context is None:
+        return None
+    if not isinstance(context, Mapping) or not isinstance(context.get("result", []), list):
+        raise ContractError('the context of the click is not an object with a list "result"; expected what Label Studio 1.23 sends')
+    items = [_mapping(item) for item in context.get("result", [])]
+    if not items:
+        return None
+    last = items[-1]
+    kind = last.get("type")
+    if kind not in (POINTS, BOX):
+        raise ContractError(f'the prompt is of type {kind!r}; expected KeyPointLabels or RectangleLabels; set smart="false" on other tags')
+    if last.get("image_rotation") not in (None, 0):
+        raise ContractError(f"the image is rotated by {last['image_rotation']} degrees in the editor; rotate it back to 0 and click again")
+    display = _display_size(last)
+    group = [item for item in items if item.get("type") == kind]
+    points = tuple(_point(item) for item in group) if kind == POINTS else (_box_centre(last, display),)
+    tag = _smart_tag(last, config)
+    return Prompt(points, _label(last, kind), tag, str(last.get("to_name") or tag.to_name), display, box=kind == BOX)
+
+
+def checked_task(task: object) -> Mapping[str, Any]:
+    """The task as an object. Raises ContractError when it is none."""
+    if not isinstance(task, Mapping):
+        raise ContractError('the request holds no task; expected one object in "tasks"; open the task again')
+    return task
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ContractError(f"an item of the click's context is a {type(value).__name__}; expected a JSON object")
+    return value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(item: Mapping[str, Any], name: str) -> float:
+    value = _mapping(item.get("value")).get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ContractError(f"the prompt's {name} is {value!r}; expected a number in percent of the image")
+    return float(value)
+
+
+def _point(item: Mapping[str, Any]) -> PromptPoint:
+    """`is_positive` is false only for Alt-clicks; a point without it is a positive one. Percent outside 0..100 is clamped later."""
+    return PromptPoint(Percent(_number(item, "x"), _number(item, "y")), positive=item.get("is_positive") is not False)
+
+
+def _box_centre(item: Mapping[str, Any], display: Size | None) -> PromptPoint:
+    """The middle of a rectangle. x, y is the corner that it was rotated about, clockwise in display px; rotation in degrees."""
+    half_width, half_height = _number(item, "width") / 2, _number(item, "height") / 2
+    angle = math.radians(_number(item, "rotation") if "rotation" in item["value"] else 0.0)
+    aspect = display.width / display.height if display else 1.0
+    x = _number(item, "x") + half_width * math.cos(angle) - half_height * math.sin(angle) / aspect
+    y = _number(item, "y") + half_width * math.sin(angle) * aspect + half_height * math.cos(angle)
+    return PromptPoint(Percent(x, y), positive=True)
+
+
+def _display_size(item: Mapping[str, Any]) -> Size | None:
+    width, height = item.get("original_width"), item.get("original_height")
+    if width is None and height is None:
+        return None
+    if not _is_side(width) or not _is_side(height):
+        raise ContractError(f"the displayed image is {width!r} x {height!r} px; expected two whole numbers above 0; reload the task")
+    return Size(width, height)
+
+
+def _is_side(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _label(item: Mapping[str, Any], kind: str) -> str:
+    value = _mapping(item.get("value"))
+    labels = value.get(kind) or value.get("labels")
+    if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
+        raise ContractError(f"the prompt's labels are {labels!r}; expected exactly one; choose a label before the click")
+    return labels[0]
+
+
+def _smart_tag(item: Mapping[str, Any], config: LabelConfig) -> ControlTag:
+    name = item.get("from_name")
+    tag = next((tag for tag in config.controls if tag.name == name), None)
+    if tag is None:
+        known = ", ".join(tag.name for tag in config.controls) or "none"
+        raise ContractError(f"the prompt comes from the tag {name!r}; the label config has {known}; reload the page")
+    return tag
+
+
+def target_tag(config: LabelConfig, prompt: Prompt, output: str | None) -> ControlTag:
+    """The tag that the answer belongs to: on the same Image, with the prompt's label; brush before polygon unless `output` says which.
+
+    Raises ContractError when there is none, naming where the label was looked for.
+    """
+    wanted = [TARGET_TYPES[output]] if output else list(TARGET_TYPES.values())
+    on_image = [tag for tag in config.controls if tag.type in wanted and prompt.image in tag.to_name.split(",")]
+    for kind in wanted:
+        for tag in on_image:
+            if tag.type == kind and prompt.label in tag.labels:
+                return tag
+    looked_at = ", ".join(tag.name for tag in on_image) or "no such tag"
+    raise ContractError(
+        f"the label {prompt.label!r} is in no {' or '.join(wanted)} of the image {prompt.image!r} ({looked_at}); "
+        f'add <Label value="{prompt.label}"/> to one in the label config'
+    )
+
+
+def image_field(config: LabelConfig, prompt: Prompt) -> str:
+    """The key of the task's data that the prompt's Image tag shows. Raises ContractError when the config has no such tag."""
+    for tag in config.objects:
+        if tag.name == prompt.image:
+            return tag.attributes["value"].removeprefix("$")
+    raise ContractError(f"the prompt is on the image {prompt.image!r}, which the label config does not have; reload the page")
+
+
+def native_clicks(prompt: Prompt, native: Size, display: Size) -> tuple[Click, ...]:
+    """The prompt's points as clicks in native px of the window.
+
+    native: of the window. display: of the picture as it was recorded.
+    Raises ContractError when the browser shows another size: a mask of the wrong size would be drawn garbled, silently.
+    """
+    if prompt.display is not None and prompt.display != display:
+        raise ContractError(
+            f"Label Studio shows a picture of {prompt.display}, recorded were {display}; "
+            "the picture was replaced after the import; import the raster again with `rsiseg import`"
+        )
+    clicks = []
+    for point in prompt.points:
+        at = percent_to_native(point.at, native)
+        clicks.append(Click(row=at.row, col=at.col, positive=point.positive))
+    return tuple(clicks)
+
+
+def entry(regions: Sequence[Mapping[str, Any]], *, score: float, model_version: str) -> dict[str, Any]:
+    """The answer for one task: `regions` may be empty, which Label Studio takes for "nothing found"."""
+    return {"result": list(regions), "score": score, "model_version": model_version}
+
+
+def body(entries: Sequence[Mapping[str, Any]], *, model_version: str) -> dict[str, Any]:
+    """The body of the answer. No entries: nothing to propose; Label Studio logs that and stores nothing."""
+    return {"results": list(entries), "model_version": model_version}

@@ -1,0 +1,75 @@
+"""What one process of the server holds for all its requests: settings, models, caches, project settings, counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.imagery import Imagery, Resolves
+from backend.metrics import Metrics
+from backend.model_names import ModelNames
+from backend.model_pool import Loader, ModelPool
+from backend.project_store import ProjectStore
+from backend.session import Sessions
+from backend.settings import ServerSettings
+from converters.resolver import LabelStudioAccess, Resolver
+
+# Shares of the memory that --cache-mb grants. States are one float32 map a click, and the only ones that cost a forward pass to lose.
+_STATES, _ENCODINGS = 0.5, 0.3
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Made once in a process, before its first request; every part may be used by several threads at once."""
+
+    settings: ServerSettings
+    names: ModelNames
+    models: ModelPool
+    imagery: Imagery
+    sessions: Sessions
+    projects: ProjectStore
+    metrics: Metrics
+
+    def model_version(self, project: str) -> str:
+        """`model_version` of the model that answers in a project unless a tag names another. Raises ModelError for an unknown one."""
+        return self.models.version(self.checked_model(self.projects.get(project).get("name")))
+
+    def checked_model(self, wanted: str | None) -> str:
+        """The name of an available model: `wanted` by a tag or project, or None for the server's own. Raises ModelError."""
+        if wanted is None or wanted == self.settings.model:
+            return self.names.checked(self.settings.model, path_allowed=True)
+        return self.names.checked(wanted)
+
+    def count_caches(self) -> None:
+        """Bring the gauges of kept bytes up to date."""
+        for kind, cache in (("states", self.sessions.states), ("encodings", self.sessions.encodings), ("windows", self.imagery.windows)):
+            self.metrics.cached.labels(kind).set(cache.nbytes)
+
+
+def make_runtime(
+    settings: ServerSettings, *, names: ModelNames | None = None, load: Loader | None = None, resolver: Resolves | None = None
+) -> Runtime:
+    """A runtime for `settings`, without loading a model. names, load, resolver: replacements for tests and benchmarks."""
+    names = names or ModelNames()
+    states, encodings = int(settings.cache_bytes * _STATES), int(settings.cache_bytes * _ENCODINGS)
+    return Runtime(
+        settings=settings,
+        names=names,
+        models=ModelPool(names, device=settings.device, load=load),
+        imagery=Imagery(resolver or _resolver(settings), window_bytes=settings.cache_bytes - states - encodings),
+        sessions=Sessions(state_bytes=states, encoding_bytes=encodings),
+        projects=ProjectStore(settings.data_dir),
+        metrics=Metrics(),
+    )
+
+
+def _resolver(settings: ServerSettings) -> Resolver:
+    access = None
+    if settings.label_studio_url is not None:
+        access = LabelStudioAccess(settings.label_studio_url, settings.api_key or "")
+    return Resolver(
+        settings.roots,
+        access,
+        document_root=settings.document_root,
+        cache=settings.data_dir / "downloads",
+        allowed_origins=settings.allowed_origins,
+    )

@@ -1,0 +1,97 @@
+"""How the server was started: one frozen value, read from the environment and overridden by the options of `rsiseg serve`.
+
+| variable | meaning |
+|---|---|
+| RSISEG_HOST, RSISEG_PORT | address to listen on |
+| RSISEG_WORKERS, RSISEG_THREADS | processes, and threads in each |
+| RSISEG_MODEL | registry name or .safetensors file of the model that no project or tag overrides |
+| RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
+| RSISEG_DATA_DIR | folder for what must survive a restart; the workers share it |
+| RSISEG_ROOT | folders that rasters may be read from, separated as in PATH |
+| RSISEG_DOCUMENT_ROOT | Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, where it is readable here |
+| RSISEG_LABEL_STUDIO_URL, else LABEL_STUDIO_URL | where uploads are fetched from |
+| RSISEG_ALLOW_ORIGIN | further servers to read pictures from, such as https://tiles.example.org, separated by blanks |
+| LABEL_STUDIO_API_KEY | personal or legacy token for that; an environment variable only, never an option, never logged |
+| RSISEG_BASIC_AUTH_USER, RSISEG_BASIC_AUTH_PASSWORD | ask Label Studio for these; both or neither |
+| RSISEG_CACHE_MB | memory for probability maps, encodings and pixels in each worker process |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """See the module's table. api_key and basic_auth_password are left out of the `repr`."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+    workers: int = 1
+    threads: int = 8
+    model: str = "default"
+    device: str = "auto"
+    data_dir: Path = Path("rsiseg-data")
+    roots: tuple[Path, ...] = ()
+    document_root: Path | None = None
+    label_studio_url: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+    api_key: str | None = field(default=None, repr=False)
+    basic_auth_user: str | None = None
+    basic_auth_password: str | None = field(default=None, repr=False)
+    cache_mb: int = 1024
+
+    def __post_init__(self) -> None:
+        if (self.basic_auth_user is None) != (self.basic_auth_password is None):
+            raise UsageError(
+                "only one of RSISEG_BASIC_AUTH_USER and RSISEG_BASIC_AUTH_PASSWORD is set; expected both or neither; set the other one"
+            )
+        for name, least in {"port": 0, "workers": 1, "threads": 1, "cache_mb": 1}.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        for root in (*self.roots, *([self.document_root] if self.document_root else [])):
+            if not root.is_dir():
+                raise UsageError(f"{root} is not a folder; --root and --document-root name existing folders that hold rasters or pictures")
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes that all caches of one worker process may hold together."""
+        return self.cache_mb * 1024 * 1024
+
+
+def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
+    """The settings that the environment gives; what it does not name keeps its default. Raises UsageError for a value that is none."""
+
+    def text(*names: str) -> str | None:
+        return next((environ[name] for name in names if environ.get(name)), None)
+
+    given: dict[str, object] = {}
+    for name in ("host", "model", "device", "basic_auth_user", "basic_auth_password"):
+        given[name] = text(f"RSISEG_{name.upper()}")
+    for name in ("port", "workers", "threads", "cache_mb"):
+        given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))
+    given["data_dir"] = _path(text("RSISEG_DATA_DIR"))
+    given["roots"] = tuple(Path(part) for part in (text("RSISEG_ROOT") or "").split(os.pathsep) if part) or None
+    given["document_root"] = _path(text("RSISEG_DOCUMENT_ROOT", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"))
+    given["label_studio_url"] = text("RSISEG_LABEL_STUDIO_URL", "LABEL_STUDIO_URL")
+    given["allowed_origins"] = tuple((text("RSISEG_ALLOW_ORIGIN") or "").split()) or None
+    given["api_key"] = text("LABEL_STUDIO_API_KEY")
+    return ServerSettings(**{name: value for name, value in given.items() if value is not None})  # pyright: ignore[reportArgumentType]
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _whole_number(variable: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(f"the environment variable {variable} is {value!r}; expected a whole number") from None
