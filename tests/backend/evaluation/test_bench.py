@@ -1,0 +1,273 @@
+"""`rsiseg bench` on a small labelled set: its JSON, resuming, workers, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.commands.bench import command
+from backend.errors import ModelError, UsageError
+from backend.evaluation import models as bench_models
+from backend.evaluation import runner
+from backend.evaluation.grabcut import GrabCut
+from backend.inference.segmenter import State
+from converters.errors import RasterError, RSISegError
+from converters.frames import Click
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two 96 x 96 images: bright roofs, red cars and a green field on grey ground, a little noise."""
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.json").write_text(json.dumps({"classes": {"roof": 1, "car": 2, "field": 3}, "ignore": [9]}))
+    colours = np.array([(110, 110, 110), (220, 210, 200), (200, 30, 40), (40, 160, 50)], np.float64)
+    for number, name in enumerate(("one.png", "two.png")):
+        label = np.zeros((96, 96), np.uint8)
+        label[10:30, 12 + number * 20 : 45 + number * 20] = 1
+        label[50:56, 20:32] = label[70:76, 20:32] = 2
+        label[45:90, 50:90] = 3
+        image = colours[label] + np.random.default_rng(number).normal(0, 6, (96, 96, 3))
+        label[0:4] = 9
+        cv2.imwrite(str(folder / "images" / name), np.clip(image, 0, 255).astype(np.uint8)[:, :, ::-1])
+        cv2.imwrite(str(folder / "labels" / name), label)
+    return folder
+
+
+class Greedy:
+    """A cheap segmenter whose mask grows with each click: disks of radius 9 around positive ones, without those around negative ones."""
+
+    name = version = "greedy"
+    recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"), ("IR", "R", "G"))
+    threshold = 0.5
+    steps = 0
+    encodings: list[np.ndarray]
+
+    def __init__(self) -> None:
+        self.encodings = []
+
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        self.encodings.append(image)
+        return image
+
+    def start(self, encoding: np.ndarray, initial_mask: np.ndarray | None = None) -> State:
+        return State(np.zeros(encoding.shape[:2], np.float32))
+
+    def step(self, encoding: np.ndarray, clicks: Sequence[Click], state: State) -> State:
+        Greedy.steps += 1
+        mask = np.zeros(encoding.shape[:2], np.float32)
+        for click in clicks:
+            cv2.circle(mask, (int(click.col), int(click.row)), 9 if click.positive else 4, 1.0 if click.positive else 0.0, -1)
+        return State(mask)
+
+
+@pytest.fixture(autouse=True)
+def greedy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Greedy]]:
+    monkeypatch.setitem(bench_models.BASELINES, "greedy", Greedy)
+    Greedy.steps = 0
+    yield Greedy
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def without_times(out: Path) -> dict:
+    document = json.loads(out.read_text())
+    for numbers in document["models"].values():
+        del numbers["seconds_per_click"], numbers["seconds"]
+    return document
+
+
+def test_the_json_has_what_the_design_promises(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    answer = bench("--data", data, "--model", "greedy", "--json", out)
+    assert answer.exit_code == 0
+    document = json.loads(out.read_text())
+    numbers = document["models"]["greedy"]
+    assert numbers["objects"] == document["settings"]["objects"] == 8
+    assert list(numbers["noc"]) == list(numbers["over20"]) == ["80", "85", "90", "95"]
+    assert len(numbers["miou"]) == 20
+    assert all(1 <= noc <= 20 for noc in numbers["noc"].values())
+    assert {name: group["objects"] for name, group in numbers["by_class"].items()} == {"car": 4, "field": 2, "roof": 2}
+    assert {name: group["objects"] for name, group in numbers["by_image"].items()} == {"one.png": 4, "two.png": 4}
+    assert sum(group["objects"] for group in numbers["by_size"].values()) == 8
+    assert numbers["seconds_per_click"] == pytest.approx(sum(numbers["seconds"].values()))
+    assert re.search(r"\| greedy +\| +8 \|", answer.stdout)
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.json", "out.objects.jsonl", "out.timings.jsonl"]
+
+
+def test_small_objects_are_left_out(data: Path, tmp_path: Path) -> None:
+    bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json", "--min-area", 100)
+    assert set(json.loads((tmp_path / "out.json").read_text())["models"]["greedy"]["by_class"]) == {"field", "roof"}
+
+
+def test_an_image_is_encoded_once_for_all_its_objects(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = Greedy()
+    monkeypatch.setitem(bench_models.BASELINES, "greedy", lambda: segmenter)
+    bench("--data", data, "--model", "greedy")
+    assert len(segmenter.encodings) == 2
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 43, 100])
+def test_a_killed_run_resumes_to_the_same_bytes_without_repeating_objects(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    bench("--data", data, "--model", "greedy", "--json", tmp_path / "whole.json")
+    steps_of_a_whole_run, Greedy.steps = Greedy.steps, 0
+    step = Greedy.step
+
+    def deadly(self: Greedy, encoding: np.ndarray, clicks: Sequence[Click], state: State) -> State:
+        if Greedy.steps >= after:
+            raise Killed
+        return step(self, encoding, clicks, state)
+
+    monkeypatch.setattr(Greedy, "step", deadly)
+    with pytest.raises(Killed):
+        bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json")
+    monkeypatch.setattr(Greedy, "step", step)
+    finished = after // 20
+    partial = tmp_path / "out.partial.jsonl"
+    assert len(partial.read_text().splitlines()) == 1 + finished
+    with partial.open("a") as torn:
+        torn.write('{"model":"greedy","vers')  # what a kill in the middle of a line leaves
+    Greedy.steps = 0
+    bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json", "--resume")
+    assert Greedy.steps == steps_of_a_whole_run - finished * 20
+    assert (tmp_path / "out.objects.jsonl").read_bytes() == (tmp_path / "whole.objects.jsonl").read_bytes()
+    assert without_times(tmp_path / "out.json") == without_times(tmp_path / "whole.json")
+
+
+def test_a_model_added_to_a_finished_run_costs_only_its_own_clicks(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.json"
+    bench("--data", data, "--model", "greedy", "--json", out)
+    monkeypatch.setitem(bench_models.BASELINES, "other", Greedy)
+    steps, Greedy.steps = Greedy.steps, 0
+    bench("--data", data, "--model", "greedy", "--model", "other", "--json", out, "--resume")
+    assert Greedy.steps == steps
+    numbers = without_times(out)["models"]
+    assert numbers["greedy"] == numbers["other"]
+
+
+def test_results_of_a_changed_model_are_not_used_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.json"
+    bench("--data", data, "--model", "greedy", "--json", out)
+    steps, Greedy.steps = Greedy.steps, 0
+    monkeypatch.setattr(Greedy, "version", "greedy@2")
+    bench("--data", data, "--model", "greedy", "--json", out, "--resume")
+    assert Greedy.steps == steps
+
+
+def test_an_unfinished_run_is_not_overwritten_by_mistake(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.partial.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match="--resume"):
+        bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json")
+
+
+def test_results_under_other_settings_are_not_mixed_in(data: Path, tmp_path: Path) -> None:
+    bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json")
+    with pytest.raises(UsageError, match="patch = None, this run has 48"):
+        bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json", "--patch", 48, "--resume")
+
+
+def test_two_workers_give_the_bytes_of_one(data: Path, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        bench("--data", data, "--model", "grabcut", "--limit", 3, "--workers", workers, "--json", tmp_path / f"{workers}.json")
+    assert (tmp_path / "1.objects.jsonl").read_bytes() == (tmp_path / "2.objects.jsonl").read_bytes()
+
+
+def test_a_limit_draws_the_same_objects_for_a_seed_and_others_for_another(data: Path) -> None:
+    protocol = runner.Protocol(data)
+    everything = runner.list_targets(protocol, None, None, 0)
+    drawn = [runner.list_targets(protocol, None, 4, seed) for seed in (1, 1, 2, 3, 4)]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(targets) for targets in drawn}) > 1
+    assert all([target for target in everything if target in targets] == targets for targets in drawn)
+
+
+def test_a_split_file_chooses_images(data: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split.txt"
+    split.write_text("two\n\n")
+    bench("--data", data, "--model", "greedy", "--split", split, "--json", tmp_path / "out.json")
+    assert list(json.loads((tmp_path / "out.json").read_text())["models"]["greedy"]["by_image"]) == ["two.png"]
+
+
+def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = Greedy()
+    monkeypatch.setitem(bench_models.BASELINES, "greedy", lambda: segmenter)
+    bench("--data", data, "--model", "greedy")
+    bench("--data", data, "--model", "greedy", "--bands", "BGR")
+    assert np.array_equal(segmenter.encodings[0], segmenter.encodings[2][:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--model", "greedy+cfr4"], UsageError, r"refinement \+cfr4.*give greedy"),
+        (["--model", "greedy+acfr4@clicks=all"], UsageError, r"refinement \+acfr4@clicks=all"),
+        (["--model", "no_such"], ModelError, "no_such"),
+        (["--model", "greedy", "--resume"], UsageError, "without --json"),
+        (["--model", "greedy", "--min-area", "100000"], UsageError, "no object of at least 100000 px"),
+        (["--model", "greedy", "--bands", "RGBIR"], UsageError, "3 channels, --bands RGBIR names 4"),
+        (["--model", "greedy", "--bands", "XXX"], RasterError, "expected RGB or IRRG"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_sentence(
+    data: Path, arguments: list[str], error: type[RSISegError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        bench("--data", data, *arguments)
+
+
+def test_data_that_is_not_read_yet_is_refused_by_name(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "Potsdam").mkdir()
+    with pytest.raises(UsageError, match="ISPRS trees are not read yet"):
+        bench("--data", tmp_path / "Potsdam", "--model", "greedy")
+    (tmp_path / "export.json").write_text("[]")
+    with pytest.raises(UsageError, match="Label Studio exports"):
+        bench("--data", tmp_path / "export.json", "--model", "greedy")
+    (tmp_path / "split.txt").write_text("three.png\n")
+    with pytest.raises(UsageError, match=r"three\.png"):
+        bench("--data", data, "--model", "greedy", "--split", tmp_path / "split.txt")
+
+
+def test_grabcut_finds_a_plain_object_within_few_clicks_and_repeats_itself_bit_for_bit(data: Path) -> None:
+    image = cv2.imread(str(data / "images" / "one.png"))
+    clicks = [Click(row=20.5, col=28.5, positive=True), Click(row=40.5, col=28.5, positive=False)]
+    states = []
+    for _ in range(2):
+        grabcut = GrabCut()
+        encoding = grabcut.encode(image)
+        state = grabcut.start(encoding)
+        for number in range(1, len(clicks) + 1):
+            state = grabcut.step(encoding, clicks[:number], state)
+        states.append(state.probability)
+    assert np.array_equal(states[0], states[1])
+    wanted = np.zeros((96, 96), bool)
+    wanted[10:30, 12:45] = True
+    found = states[0] > 0.5
+    assert (found & wanted).sum() / (found | wanted).sum() > 0.8
+
+
+def test_grabcut_obeys_clicks_and_survives_windows_of_one_colour() -> None:
+    grabcut = GrabCut()
+    image = np.full((20, 20, 3), 128, np.uint8)
+    clicks = (Click(row=5.5, col=5.5, positive=True), Click(row=15.5, col=15.5, positive=False))
+    state = grabcut.start(image)
+    for number in (1, 2):
+        state = grabcut.step(image, clicks[:number], state)
+        assert state.probability[5, 5] == 1
+    assert state.probability[15, 15] == 0
+    assert not grabcut.step(image, clicks[1:], grabcut.start(image)).probability.any()
