@@ -1,6 +1,6 @@
-"""Label Studio's JSON, its side of the frames: the `data` of a task, region items, and exported annotations.
+"""What RSISeg writes into Label Studio's JSON: a chip as the `data` of a task (and back), masks and rings as region items.
 
-The keys of that JSON stand here and in `backend/contract.py`, nowhere else.
+The keys of that JSON stand here, in `label_studio_export.py` (which reads annotations) and in `backend/contract.py`, nowhere else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from converters.bands import format_bands, parse_bands
 from converters.chips import Chip, PixelWindow
 from converters.errors import RasterError, TaskError
 from converters.frames import NativePoint, Size, native_to_percent
+from converters.json_values import is_number, shown
 
 _AGAIN = "import the raster again with `rsiseg import`"
 
@@ -55,7 +56,7 @@ def chip_from_task_data(data: object) -> Chip:
     Raises TaskError, which names the field, for anything that is missing, of another type, or contradicts another field.
     """
     if not isinstance(data, Mapping):
-        raise TaskError(f"the task's data is {_shown(data)}; expected a JSON object; {_AGAIN}")
+        raise TaskError(f"the task's data is {shown(data)}; expected a JSON object; {_AGAIN}")
     native_size = Size(*_integers(data, "native_size", 2, "[width, height] in px, both at least 1", at_least=1))
     bands = _bands(data)
     return Chip(
@@ -117,7 +118,7 @@ def _nodata(data: Mapping[str, Any]) -> float | None:
     value = data.get("nodata")
     if value in ("nan", "inf", "-inf"):
         return math.nan if value == "nan" else float(value)
-    if value is None or _is_number(value):
+    if value is None or is_number(value):
         return value
     raise _broken(data, "nodata", 'null, a number, "nan", "inf" or "-inf"')
 
@@ -131,7 +132,7 @@ def _text(data: Mapping[str, Any], field: str) -> str:
 
 def _positive(data: Mapping[str, Any], field: str) -> float:
     value = data[field]
-    if not _is_number(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise _broken(data, field, "a number above 0")
     return float(value)
 
@@ -144,23 +145,14 @@ def _integers(data: Mapping[str, Any], field: str, count: int, expected: str, *,
 
 
 def _numbers(data: Mapping[str, Any], field: str, value: object, count: int, expected: str) -> list[float]:
-    if not isinstance(value, list | tuple) or len(value) != count or not all(_is_number(number) for number in value):
+    if not isinstance(value, list | tuple) or len(value) != count or not all(is_number(number) for number in value):
         raise _broken(data, field, expected)
     return [float(number) for number in value]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _broken(data: Mapping[str, Any], field: str, expected: str) -> TaskError:
-    found = _shown(data[field]) if field in data else "missing"
+    found = shown(data[field]) if field in data else "missing"
     return TaskError(f"the field {field!r} of the task's data is {found}; expected {expected}; {_AGAIN}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 # --- masks and rings as region items
