@@ -8,7 +8,7 @@ four depths of the body with a two-level stem at full detail, because 14 px patc
 from __future__ import annotations
 
 import torch
-from timm.layers import LayerNorm
+from timm.layers.norm import LayerNorm
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it

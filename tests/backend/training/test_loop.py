@@ -1,0 +1,121 @@
+"""The loop on a small synthetic set: it learns, it resumes, it holds images out, its result is a segmenter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from backend.commands.train import command
+from backend.errors import ModelError, UsageError
+from backend.segmenters import registry
+from backend.training.loop import Run, schedule, train
+from backend.training.objects import Source, is_held_out, load_pools
+from backend.training.recipes import recipe
+from backend.training.start import starting_network, write_result
+
+SMALL = replace(recipe("scratch"), input_size=56, batch=4, steps=60, warmup=5, min_area=40, min_crop=24)
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bright rectangles on a dark, noisy ground: 24 images of 96 px with their label raster."""
+    folder = tmp_path_factory.mktemp("squares")
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    rng = np.random.default_rng(3)
+    for number in range(24):
+        image = rng.integers(20, 70, (96, 96, 3), dtype=np.uint8)
+        label = np.zeros((96, 96), np.uint8)
+        row, col = rng.integers(8, 40, 2)
+        high, wide = rng.integers(20, 44, 2)
+        image[row : row + high, col : col + wide] += 150
+        label[row : row + high, col : col + wide] = 1
+        cv2.imwrite(str(folder / "images" / f"tile_{number:02d}.png"), image)
+        cv2.imwrite(str(folder / "labels" / f"tile_{number:02d}.png"), label)
+    (folder / "classes.json").write_text(json.dumps({"classes": {"roof": 1}, "ignore": [], "background": [0]}))
+    return folder
+
+
+def losses(folder: Path) -> list[float]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+def test_a_short_run_learns_and_its_weights_answer_clicks(squares: Path, tmp_path: Path) -> None:
+    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
+    net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
+    assert pretrained == frozenset()
+    run = Run(tmp_path / "run", SMALL, 0, "cpu", validate_every=1000)
+    weights, scores = train(net, pretrained, pools, run)
+    history = losses(run.folder)
+    assert len(history) == SMALL.steps
+    assert np.mean(history[-10:]) < 0.7 * np.mean(history[:10])
+    assert scores["miou@5"] > 0.5
+    write_result(tmp_path / "w.safetensors", "vitclick_tiny", weights, {"seed": 0})
+    segmenter = registry.load(str(tmp_path / "w.safetensors"))
+    assert segmenter.name == "w"
+    assert json.loads((tmp_path / "w.json").read_text()) == {"seed": 0}
+
+
+def test_an_interrupted_run_goes_on_where_its_checkpoint_was(squares: Path, tmp_path: Path) -> None:
+    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
+    folder = tmp_path / "run"
+    for steps in (3, 7):  # the first run ends after 3 steps; the second finds its checkpoint
+        net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
+        train(net, pretrained, pools, Run(folder, replace(SMALL, steps=steps), 0, "cpu", validate_every=1000))
+    steps_done = [row["step"] for row in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "loss" in row]
+    assert steps_done == list(range(7))
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["step"] == 7
+    with pytest.raises(ModelError, match="recipe"):
+        net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
+        train(net, frozenset(), pools, Run(folder, replace(SMALL, name="other"), 0, "cpu", validate_every=1000))
+
+
+def test_validation_images_are_held_out_whole_and_by_name(squares: Path) -> None:
+    training, validation = load_pools([Source(squares)], min_area=SMALL.min_area)
+    held_out = [f"tile_{number:02d}.png" for number in range(24) if is_held_out(f"tile_{number:02d}.png")]
+    assert 0 < len(held_out) < 12
+    assert len({item.image for item in validation.objects}) == len(held_out)
+    assert not {item.image for item in validation.objects} & {item.image for item in training.objects}
+
+
+def test_sources_share_the_draws_by_their_weights(squares: Path) -> None:
+    training, _ = load_pools([Source(squares, 3.0), Source(squares, 1.0)], min_area=SMALL.min_area)
+    half = len(training.objects) // 2
+    assert training.probabilities[:half].sum() == pytest.approx(0.75)
+    assert training.probabilities.sum() == pytest.approx(1.0)
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    shape = replace(recipe("aerial"), steps=100, warmup=10, decay_share=0.2)
+    assert schedule(0, shape) == pytest.approx(0.1)
+    assert schedule(50, shape) == 1.0
+    assert schedule(90, shape) == pytest.approx(0.5)
+    assert schedule(99, shape) == pytest.approx(0.05)
+
+
+def test_unusable_input_is_named(squares: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no object"):
+        load_pools([Source(squares)], min_area=10**6)
+    with pytest.raises(UsageError, match="one of"):
+        recipe("unheard-of")
+    runner = CliRunner()
+    wrong = runner.invoke(command, ["--data", str(squares), "--out", str(tmp_path / "w.pth")])
+    assert isinstance(wrong.exception, UsageError) and ".safetensors" in str(wrong.exception)
+
+
+def test_the_command_trains_and_prints_its_card(squares: Path, tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    words = ["--data", str(squares), "--model", "vitclick_tiny", "--recipe", "scratch", "--steps", "2", "--batch", "2"]
+    result = CliRunner().invoke(command, [*words, "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    about = json.loads(result.stdout)
+    assert about["model"] == "vitclick_tiny" and about["recipe"]["steps"] == 2 and about["validation"].keys() >= {"miou@1"}
+    assert out.is_file() and out.with_suffix(".json").is_file()
