@@ -47,7 +47,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--stop-early",
     is_flag=True,
-    help=f"Leave an object at IoU {max(TARGETS)} %: the same NoC in less time, but mIoU after k clicks is lower.",
+    help=f"Leave an object at IoU {max(TARGETS)} %: the same NoC in less time; mIoU then counts its last IoU on.",
 )
 @click.option("--resume", is_flag=True, help="Keep the objects that an earlier run with the same --json has measured.")
 def command(
@@ -75,7 +75,7 @@ def command(
     if resume and out is None:
         raise UsageError("--resume was given without --json, so there is nothing to go on from; add the --json of the earlier run")
     protocol = Protocol(
-        data=data.resolve(),
+        data=data,
         bands=parse_bands(bands) if bands else None,
         patch=patch,
         min_area=min_area,
@@ -88,6 +88,9 @@ def command(
     kept = ledger.start(resume=resume) if ledger else {}
     try:
         results = _measure(protocol=protocol, versions=versions, targets=targets, workers=workers, kept=kept, ledger=ledger)
+    except KeyboardInterrupt as interrupt:
+        goes_on = f"; {ledger.partial} keeps what was measured, add --resume to go on" if ledger else ", and without --json nothing is kept"
+        raise UsageError(f"interrupted{goes_on}") from interrupt
     finally:
         if ledger:
             ledger.close()

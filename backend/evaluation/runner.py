@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -190,6 +191,7 @@ _bench: Bench | None = None
 def _begin_worker(protocol: Protocol, workers: int) -> None:
     """Opens the data in a worker process, and keeps the workers from fighting over the cores."""
     global _bench  # noqa: PLW0603 - a worker process has one bench for its whole life
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
