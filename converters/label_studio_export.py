@@ -138,15 +138,16 @@ def regions(annotation: Annotation) -> Iterator[Region | NoRegion]:
     Where a config has <Labels> beside <Brush> or <Polygon>, Label Studio writes a region twice under one id, once for each tag; it
     comes out once, with its label.
     """
-    labels = {item.get("id"): item for item in annotation.results if item.get("type") == "labels"}
-    shapes = {item.get("id") for item in annotation.results if item.get("type") in _BARE}
+    labelled = {key: item for item in annotation.results if item.get("type") == "labels" and (key := _text_or_none(item.get("id")))}
+    shaped = {_text_or_none(item.get("id")) for item in annotation.results if item.get("type") in _BARE}
     for item in annotation.results:
-        if item.get("type") == "labels" and item.get("id") in shapes:
+        key, bare = _text_or_none(item.get("id")), item.get("type") in _BARE
+        if item.get("type") == "labels" and key in labelled and key in shaped:
             continue
         try:
-            yield _read_region(item, labels.get(item.get("id"), item))
+            yield _read_region(item, labelled.get(key, item) if bare and key else item)
         except TaskError as error:
-            yield NoRegion(_text_or_none(item.get("id")), str(item.get("type")), str(error))
+            yield NoRegion(key, str(item.get("type")), str(error))
 
 
 def _read_region(item: Mapping[str, Any], labelled: Mapping[str, Any]) -> Region:

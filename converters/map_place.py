@@ -112,6 +112,8 @@ class MapPlace:
 def _reprojection(text: str) -> tuple[CRS, Transformer]:
     try:
         crs = CRS.from_user_input(text)
+        if not (crs.is_projected or crs.is_geographic):
+            raise CRSError(f"{crs.type_name} of heights, a site or the earth's centre")
         return crs, Transformer.from_crs(crs, LONLAT, always_xy=True)
     except (CRSError, ProjError) as error:
         raise ExportError(
