@@ -13,6 +13,8 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from backend.errors import ModelError
+
 
 class PatchEmbed(nn.Module):
     """Image or click maps [B, 3, H, W] to tokens [B, gh, gw, E], gh = H / patch."""
@@ -52,10 +54,9 @@ class PlainVit(nn.Module):
 
     def forward(self, image: Tensor, click_tokens: Tensor) -> Tensor:
         """image [B, 3, H, W] normalised, click_tokens [B, gh, gw, E] -> [B, E, gh, gw]. H and W are multiples of the patch."""
+        windows = (self.windows(image.shape[2]), self.windows(image.shape[3]))
         x = self.patch_embed(image) + click_tokens
-        gh, gw = x.shape[1], x.shape[2]
-        x = x + self.positions(gh, gw)
-        windows = (self.windows(gh), self.windows(gw))
+        x = x + self.positions(x.shape[1], x.shape[2])
         start = 0
         for end in range(self.global_every, len(self.blocks) + 1, self.global_every):
             x = self._run(x, start, end - 1, windows)
@@ -76,12 +77,17 @@ class PlainVit(nn.Module):
             tokens = block(tokens)
         return tokens.view(batch, rows, cols, gh // rows, gw // cols, width).transpose(2, 3).reshape(batch, gh, gw, width)
 
-    def windows(self, tokens: int) -> int:
-        """How many windows a side of `tokens` is cut into: as many as 224 px fit in (MODELS.md, gotcha 10), one at least."""
+    def windows(self, pixels: int) -> int:
+        """How many windows an input side is cut into: as many as 224 px fit in (MODELS.md, gotcha 10), one at least.
+
+        Raises ModelError for a side that cannot be cut into whole patches and equal windows.
+        """
+        tokens, rest = divmod(pixels, self.patch)
         count = max(1, tokens // (224 // self.patch))
-        if tokens % count:
-            raise ValueError(
-                f"{tokens} tokens cannot be cut into {count} equal windows; expected an input side that is a multiple of 224 px"
+        if rest or tokens % count:
+            raise ModelError(
+                f"an input side of {pixels} px cannot be cut into patches of {self.patch} px and {count} equal windows; "
+                f"expected a multiple of 224 px such as 448; correct the target size of its ZoomIn"
             )
         return count
 

@@ -74,6 +74,9 @@ def load_weights(net: nn.Module, path: Path) -> None:
     )
     if difference is not None:
         raise ModelError(f"{path} holds the weights of another network: {difference}; name the architecture it was trained with")
+    broken = next((name for name, tensor in stored.items() if not torch.isfinite(tensor).all()), None)
+    if broken is not None:
+        raise ModelError(f"{path} holds numbers that are not finite in {broken}; expected real weights; take an earlier checkpoint")
     net.load_state_dict(stored)
 
 

@@ -1,0 +1,167 @@
+"""Parity: our networks and strategies compute what the originals computed, and the comparison notices when they do not."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from backend.commands.parity import command
+from backend.errors import UsageError
+from backend.evaluation.parity import check_fixture, close, fixture_names
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def fixtures(shared: Path) -> Path:
+    return shared / "reference" / "fixtures"
+
+
+@pytest.mark.parametrize("name", ["stub_ritm", "protocol_ritm", "ritm_hrnet18s", "simpleclick_vit_xtiny448"])
+def test_everything_recorded_is_reproduced(fixtures, name):
+    checks = list(check_fixture(fixtures, name))
+    assert [check.as_json() for check in checks if check.ok is False] == []
+    arrays = {check.stage for check in checks if check.ok}
+    assert len(arrays) == {"stub_ritm": 88, "protocol_ritm": 4, "ritm_hrnet18s": 17, "simpleclick_vit_xtiny448": 16}[name]
+
+
+# Keys and raw outputs; the whole fixtures, a minute on two cores, are `rsiseg parity`'s.
+@pytest.mark.parametrize(("name", "stages"), [("ritm_hrnet32", 5), ("simpleclick_vit_base448", 7)])
+def test_large_networks_compute_what_was_recorded(fixtures, name, stages):
+    checks = list(islice(check_fixture(fixtures, name), stages))
+    assert all(check.stage == "keys" or check.stage.startswith("raw:") for check in checks)
+    assert [check.as_json() for check in checks if not check.ok] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ritm_hrnet18",
+        "simpleclick_vit_base448_upsample_x2",
+        "simpleclick_vit_base448_upsample_x4",
+        "simpleclick_vit_large448",
+        "simpleclick_vit_huge448",
+    ],
+)
+def test_a_key_list_alone_is_a_stage_of_its_own(fixtures, name):
+    [check] = check_fixture(fixtures, name)
+    assert (check.stage, check.ok) == ("keys", True)
+
+
+def test_what_is_not_supported_is_said_in_one_element(fixtures):
+    [check] = check_fixture(fixtures, "sam_vit_b")
+    element = check.as_json()
+    assert set(element) == {"fixture", "stage", "reason", "ok"}
+    assert (element["stage"], element["ok"]) == ("skipped", None)
+
+
+KEPT = ("nozoom", "zoom400")
+
+
+@pytest.fixture
+def copied(fixtures, tmp_path):
+    """A folder with two variants of the stub fixture, to be spoiled."""
+    meta = json.loads((fixtures / "stub_ritm.json").read_text())
+    meta["variants"] = {name: meta["variants"][name] for name in KEPT}
+    (tmp_path / "stub_ritm.json").write_text(json.dumps(meta))
+    kept = {"image", "gt", *(f"{stem}_{name}_s2" for stem in ("prob", "simfinal") for name in KEPT)}
+    with np.load(fixtures / "stub_ritm.npz") as file:
+        np.savez(tmp_path / "stub_ritm.npz", **{name: file[name] for name in kept})
+    return tmp_path
+
+
+def failures(folder, name="stub_ritm"):
+    return [check.stage for check in check_fixture(folder, name) if check.ok is False]
+
+
+def spoil(folder, change):
+    path = folder / "stub_ritm.json"
+    meta = json.loads(path.read_text())
+    change(meta["variants"]["zoom400"])
+    path.write_text(json.dumps(meta))
+
+
+def test_a_different_roi_is_noticed(copied):
+    spoil(copied, lambda variant: variant["object_roi_after_click"][1].__setitem__(0, 1))
+    assert failures(copied) == ["zoom400:roi"]
+
+
+def test_a_different_point_is_noticed(copied):
+    spoil(copied, lambda variant: variant["net_calls"][1]["pts"][0][0].__setitem__(0, 116.0))
+    assert failures(copied) == ["zoom400:trace"]
+
+
+def test_a_call_too_few_is_noticed(copied):
+    spoil(copied, lambda variant: variant["net_calls"].pop())
+    assert failures(copied) == ["zoom400:trace"]
+
+
+def test_a_different_setting_is_noticed(copied):
+    spoil(copied, lambda variant: variant["zoom_in"].__setitem__("target_size", 396))
+    assert "zoom400:trace" in failures(copied)
+
+
+def test_a_different_map_is_noticed(copied):
+    path = copied / "stub_ritm.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["prob_nozoom_s2"][2, 40, 50] ^= 16  # 2.4e-4
+    np.savez(path, **arrays)
+    assert failures(copied) == ["nozoom:prob_nozoom_s2"]
+
+
+def test_an_array_nothing_is_compared_with_is_named(copied):
+    path = copied / "stub_ritm.npz"
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name] for name in file.files}, novelty=np.zeros(3))
+    assert [check.reason for check in check_fixture(copied, "stub_ritm") if check.ok is None] == [
+        "arrays that nothing is compared with yet: novelty"
+    ]
+
+
+def test_a_setting_that_is_not_supported_is_skipped_and_the_rest_still_runs(copied):
+    spoil(copied, lambda variant: variant["predictor_params"].__setitem__("cascade_step", 3))
+    checks = list(check_fixture(copied, "stub_ritm"))
+    assert not [check for check in checks if check.ok is False]
+    assert any("cascade_step" in (check.reason or "") for check in checks)
+    assert sum(check.ok is True for check in checks) == 8
+
+
+def test_a_damaged_fixture_fails_and_says_so(copied):
+    (copied / "stub_ritm.npz").write_bytes(b"PK no zip")
+    [check] = check_fixture(copied, "stub_ritm")
+    assert (check.stage, check.ok) == ("error", False)
+    assert "cannot be read" in (check.reason or "")
+
+
+def test_the_command_prints_one_array_and_exits_by_it(copied):
+    good = RUNNER.invoke(command, [str(copied), "--json"])
+    assert good.exit_code == 0
+    elements = json.loads(good.stdout)
+    assert all(set(element) == {"fixture", "stage", "max_abs", "tolerance", "ok"} for element in elements)
+    spoil(copied, lambda variant: variant["object_roi_after_click"][1].__setitem__(0, 1))
+    bad = RUNNER.invoke(command, [str(copied), "--json"])
+    assert bad.exit_code == 1
+    assert [element["max_abs"] for element in json.loads(bad.stdout) if not element["ok"]] == [1.0]
+
+
+def test_the_command_refuses_a_name_and_a_folder_that_are_not_there(copied, tmp_path):
+    assert isinstance(RUNNER.invoke(command, [str(copied), "--only", "nope"]).exception, UsageError)
+    with pytest.raises(UsageError, match="there is no folder"):
+        fixture_names(tmp_path / "nope")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match="holds no fixture"):
+        fixture_names(empty)
+
+
+@pytest.mark.parametrize(("ours", "ok"), [([1.0, 2.0], True), ([1.0, 2.1], False), ([1.0, float("nan")], False), ([1.0], False)])
+def test_closeness_of_arrays(ours, ok):
+    check = close("f", "s", ours, [1.0, 2.0], 0.01)
+    assert check.ok is ok
+    json.dumps(check.as_json(), allow_nan=False)
