@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import rasterio.features
 import shapely
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from shapely import Polygon
 
 
@@ -21,10 +21,22 @@ def polygons(mask: ArrayLike, *, tolerance: float = 0.0) -> list[Polygon]:
     grid = (np.asarray(mask) != 0).astype(np.uint8)
     if grid.ndim != 2:
         raise ValueError(f"a mask of shape {grid.shape}; expected height x width")
-    found = [shapely.geometry.shape(geometry) for geometry, _ in rasterio.features.shapes(grid, mask=grid.astype(bool), connectivity=4)]
+    found = _traced(grid)
     if tolerance > 0:
         found = [part for polygon in found for part in _parts(shapely.simplify(polygon, tolerance, preserve_topology=True))]
     return sorted((_ordered(polygon) for polygon in found), key=_first_corner)
+
+
+def _traced(grid: NDArray[np.uint8]) -> list[Polygon]:
+    rows, cols = np.flatnonzero(grid.any(axis=1)), np.flatnonzero(grid.any(axis=0))
+    if not rows.size:
+        return []
+    # Most objects are small beside their chip: only their surroundings are traced.
+    box = np.ascontiguousarray(grid[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1])
+    traced = rasterio.features.shapes(box, mask=box.astype(bool), connectivity=4)
+    corner = np.array((cols[0], rows[0]))
+    rings = ([np.asarray(ring) + corner for ring in geometry["coordinates"]] for geometry, _ in traced)
+    return [Polygon(shell, holes) for shell, *holes in rings]
 
 
 def _parts(geometry: shapely.Geometry) -> list[Polygon]:

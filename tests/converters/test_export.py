@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from label_studio_sdk.converter import brush as brush_codec
 from pyproj import Transformer
 
 from converters import geojson
@@ -235,6 +237,22 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     text = texts.pop()
     assert "crs" not in json.loads(text) and json.loads(text)["type"] == "FeatureCollection"
     assert text.count("\n") == 2 + 2  # a feature a line
+
+
+def test_an_annotation_that_label_studio_stored_is_exported(shared: Path) -> None:
+    """A brush, a polygon, and two key points that the annotator left, as Label Studio 1.23.2 sent them."""
+    recorded = json.loads((shared / "label_studio" / "wire" / "webhook_annotation_created.json").read_text())["json"]
+    annotation = recorded["annotation"]
+    task = a_task(a_chip(Size(800, 450))) | {"annotations": [annotation]}
+    chip = a_chip(Size(800, 450))
+    done = exported(task)
+    assert [feature["properties"]["region"] for feature in done.features] == [item["id"] for item in annotation["result"][:2]]
+    assert [remark.type for remark in done.left_out] == ["keypointlabels"] * 2
+    drawn, outlined = back_on_the_grid(done, chip)
+    alpha = brush_codec.decode_rle(annotation["result"][0]["value"]["rle"]).reshape(450, 800, 4)[:, :, 3]
+    assert np.array_equal(pixels(drawn, chip.window.size), alpha >= 128)
+    points = np.array(annotation["result"][1]["value"]["points"]) * (8, 4.5)
+    assert outlined.hausdorff_distance(shapely.Polygon(points)) < 0.05
 
 
 # --- which annotations
