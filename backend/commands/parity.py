@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
 from backend.errors import UsageError
+
+if TYPE_CHECKING:
+    from backend.evaluation.parity import Check
 
 
 @click.command(name="parity")
@@ -21,7 +25,7 @@ def command(context: click.Context, folder: Path, as_json: bool, only: str | Non
 
     DIR holds fixtures in the format of reference/fixtures/README.md. Exits with 0 if no stage differs by more than its tolerance.
     """
-    from backend.evaluation.parity import Check, check_fixture, fixture_names  # noqa: PLC0415 - torch, only when it runs
+    from backend.evaluation.parity import check_fixture, fixture_names  # torch, only when it runs
 
     names = fixture_names(folder)
     if only is not None and only not in names:
@@ -41,11 +45,8 @@ def command(context: click.Context, folder: Path, as_json: bool, only: str | Non
     context.exit(1 if failed else 0)
 
 
-def _line(check: object) -> str:
+def _line(check: Check) -> str:
     """One stage for people: verdict, place, difference, reason."""
-    from backend.evaluation.parity import Check  # noqa: PLC0415 - see above
-
-    assert isinstance(check, Check)  # noqa: S101 - the only caller passes one
     verdict = {True: "ok  ", False: "FAIL", None: "skip"}[check.ok]
     numbers = f" {check.max_abs:.2g} (tolerance {check.tolerance:g})" if check.max_abs is not None and check.tolerance is not None else ""
     return f"{verdict} {check.fixture} {check.stage}{numbers}{': ' + check.reason if check.reason else ''}"

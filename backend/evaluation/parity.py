@@ -124,7 +124,7 @@ def _read_json(path: Path) -> Any:
 
 def check_fixture(folder: Path, name: str) -> Iterator[Check]:
     """All stages of one fixture. A fixture that cannot be carried out is one failed stage `error`, and the others still run."""
-    from backend.evaluation import parity_networks, parity_protocol, parity_stub  # noqa: PLC0415 - they use this module's words
+    from backend.evaluation import parity_networks, parity_protocol, parity_stub  # they use this module's words
 
     families = {
         "ritm_": parity_networks.check,

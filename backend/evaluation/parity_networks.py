@@ -101,7 +101,7 @@ def _check_ritm_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     """Logits and auxiliary logits at stride 4 (`_quarter`) and at the input's size (`_sN`)."""
     x = _raw_input(fixture)
     clicks = [(click.row - 0.5, click.col - 0.5, click.positive) for click in as_clicks(fixture.setting("clicks"))]
-    assert isinstance(net, ritm.RitmNet)  # noqa: S101 - built by `check`
+    assert isinstance(net, ritm.RitmNet)  # built by `check`
     outputs: dict[str, Tensor] = dict(zip(("logits", "aux"), net.with_auxiliary(x, points_tensor([clicks])), strict=True))
     for array in fixture.arrays or ():
         match = re.fullmatch(r"raw_(logits|aux)_(?:quarter|s(\d+))", array)
@@ -115,7 +115,7 @@ def _check_ritm_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
 
 def _check_simpleclick_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     """Logits of the head (`_head`), at the input's size (`raw_logits_SIZE_sN`), and statistics of the neck's maps."""
-    assert isinstance(net, simpleclick.SimpleClickNet)  # noqa: S101 - built by `check`
+    assert isinstance(net, simpleclick.SimpleClickNet)  # built by `check`
     full = [match for name in fixture.arrays or () if (match := re.fullmatch(r"raw_logits_(\d+)(?:_s(\d+))?", name))]
     side = int(full[0][1]) if full else net.backbone.grid * net.backbone.patch
     x = resize(_raw_input(fixture), (side, side))

@@ -13,6 +13,9 @@ from click.testing import CliRunner
 from backend.commands.parity import command
 from backend.errors import UsageError
 from backend.evaluation.parity import check_fixture, close, fixture_names
+from backend.evaluation.parity_predictor import Recorder, as_clicks, predictor, roi_of
+from backend.segmenters.generated import WeightFormula
+from backend.segmenters.ritm import RitmNet
 
 RUNNER = CliRunner()
 
@@ -165,3 +168,74 @@ def test_closeness_of_arrays(ours, ok):
     check = close("f", "s", ours, [1.0, 2.0], 0.01)
     assert check.ok is ok
     json.dumps(check.as_json(), allow_nan=False)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A fixture nobody recorded: a small RITM network, another seed, odd sizes, fractional clicks, settings of its own."""
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (93, 121, 3), dtype=np.uint8)
+    zoom_in = {"skip_clicks": -1, "target_size": [75, 62], "min_crop_size": 30, "expansion_ratio": 1.3}
+    variant = {"zoom_in": zoom_in, "with_flip": True, "predictor_params": {"net_clicks_limit": 2}}
+    net = RitmNet(width=6, ocr_width=10, small=True).eval().requires_grad_(False)
+    WeightFormula(seed=9, gain=1.1, mult=[("cls_head", 3.0)], const={"maps_transform.3.scale": 2.0}).fill(net)
+    clicks = [[1, 40.25, 60.5], [0, 0, 0], [1, 92, 120]]
+    recorder = Recorder(net)
+    segmenter = predictor(recorder, variant)
+    encoding = segmenter.encode(image)
+    states = [segmenter.start(encoding)]
+    for count in range(1, len(clicks) + 1):
+        states.append(segmenter.step(encoding, as_clicks(clicks[:count]), states[-1]))
+    maps = np.stack([state.probability for state in states[1:]])
+    meta = {
+        "ctor": {"width": 6, "ocr_width": 10, "small": True},
+        "weights": {"S": 9, "gain": 1.1, "mult": [["cls_head", 3.0]], "const": {"maps_transform.3.scale": 2.0}},
+        "clicks": clicks,
+        "variants": {
+            "odd": {**variant, "object_roi_after_click": [roi_of(state) for state in states[1:]], "net_calls": recorder.calls},
+        },
+    }
+    (tmp_path / "ritm_new.json").write_text(json.dumps(meta))
+    (tmp_path / "ritm_new.keys.json").write_text(json.dumps({name: list(one.shape) for name, one in net.state_dict().items()}))
+    np.savez(
+        tmp_path / "ritm_new.npz",
+        image=image,
+        prev_mask_u8=rng.integers(0, 256, (93, 121), dtype=np.uint8),
+        prob_odd_s3=np.round(maps[:, ::3, ::3] * 65535).astype(np.uint16),
+    )
+    return tmp_path
+
+
+def test_a_folder_never_seen_is_run_as_its_files_say(own):
+    checks = list(check_fixture(own, "ritm_new"))
+    assert [(check.stage, check.ok) for check in checks] == [
+        ("keys", True),
+        ("odd:trace", True),
+        ("odd:roi", True),
+        ("odd:prob_odd_s3", True),
+    ]
+
+
+def test_the_seed_of_the_weights_is_read_from_the_folder(own):
+    meta = json.loads((own / "ritm_new.json").read_text())
+    meta["weights"]["S"] = 10
+    (own / "ritm_new.json").write_text(json.dumps(meta))
+    assert "odd:prob_odd_s3" in failures(own, "ritm_new")
+
+
+def test_a_key_of_another_shape_is_counted(own):
+    keys = json.loads((own / "ritm_new.keys.json").read_text())
+    keys["feature_extractor.cls_head.weight"] = [2, 20, 1, 1]
+    keys["novelty"] = [3]
+    (own / "ritm_new.keys.json").write_text(json.dumps(keys))
+    check = next(check_fixture(own, "ritm_new"))
+    assert (check.stage, check.max_abs, check.ok) == ("keys", 2.0, False)
+
+
+def test_network_options_that_are_not_built_are_skipped(own):
+    meta = json.loads((own / "ritm_new.json").read_text())
+    meta["ctor"]["use_rgb_conv"] = True
+    (own / "ritm_new.json").write_text(json.dumps(meta))
+    checks = list(check_fixture(own, "ritm_new"))
+    assert {check.ok for check in checks} == {None}
+    assert "use_rgb_conv" in (checks[0].reason or "")
