@@ -8,7 +8,7 @@ to particular seeds, images, clicks or settings: everything is read from the fol
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
-from converters.errors import RSISegError
 
 RAW_TOLERANCE = 5e-4
 STATISTICS_TOLERANCE = 1e-3
 PROBABILITY_TOLERANCE = 5e-4
 STUB_TOLERANCE = 1e-4
-
-# Arrays that stages read and none compares.
-INPUTS = {"image", "prev_mask_u8", "raw_input_points", "gt", "gts", "preds", "dist_points"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,30 +116,3 @@ def read_fixture(folder: Path, name: str) -> Fixture:
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def check_fixture(folder: Path, name: str) -> Iterator[Check]:
-    """All stages of one fixture. A fixture that cannot be carried out is one failed stage `error`, and the others still run."""
-    from backend.evaluation import parity_networks, parity_protocol, parity_stub  # they use this module's words
-
-    families = {
-        "ritm_": parity_networks.check,
-        "simpleclick_": parity_networks.check,
-        "stub_ritm": parity_stub.check,
-        "protocol_ritm": parity_protocol.check,
-    }
-    run = next((check for prefix, check in families.items() if name.startswith(prefix)), None)
-    if run is None:
-        yield skipped(name, f"the family of '{name}' is not supported yet; supported are names that begin with {', '.join(families)}")
-        return
-    try:
-        fixture = read_fixture(folder, name)
-        compared = set()
-        for check in run(fixture):
-            compared.add(check.stage.rpartition(":")[2])
-            yield check
-        left = set(fixture.arrays or ()) - compared - INPUTS
-        if left:
-            yield skipped(name, f"arrays that nothing is compared with yet: {', '.join(sorted(left))}")
-    except (RSISegError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        yield Check(name, "error", None, None, False, f"{type(error).__name__}: {error}")

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from backend.commands.parity import command
 from backend.errors import UsageError
-from backend.evaluation.parity import check_fixture, close, fixture_names
+from backend.evaluation.parity import close, fixture_names
 from backend.evaluation.parity_predictor import Recorder, as_clicks, predictor, roi_of
+from backend.evaluation.parity_run import check_fixture
 from backend.segmenters.generated import WeightFormula
 from backend.segmenters.ritm import RitmNet
 

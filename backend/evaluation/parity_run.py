@@ -1,0 +1,39 @@
+"""Parity, fixture by fixture: which checks a fixture's name asks for, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend.evaluation import parity_networks, parity_protocol, parity_stub
+from backend.evaluation.parity import Check, read_fixture, skipped
+from converters.errors import RSISegError
+
+# What a name begins with -> the checks of that family.
+FAMILIES = {
+    "ritm_": parity_networks.check,
+    "simpleclick_": parity_networks.check,
+    "stub_ritm": parity_stub.check,
+    "protocol_ritm": parity_protocol.check,
+}
+# Arrays that stages read and none compares.
+INPUTS = {"image", "prev_mask_u8", "raw_input_points", "gt", "gts", "preds", "dist_points"}
+
+
+def check_fixture(folder: Path, name: str) -> Iterator[Check]:
+    """All stages of one fixture. A fixture that cannot be carried out is one failed stage `error`, and the others still run."""
+    run = next((check for prefix, check in FAMILIES.items() if name.startswith(prefix)), None)
+    if run is None:
+        yield skipped(name, f"the family of '{name}' is not supported yet; supported are names that begin with {', '.join(FAMILIES)}")
+        return
+    try:
+        fixture = read_fixture(folder, name)
+        compared = set()
+        for check in run(fixture):
+            compared.add(check.stage.rpartition(":")[2])
+            yield check
+        left = set(fixture.arrays or ()) - compared - INPUTS
+        if left:
+            yield skipped(name, f"arrays that nothing is compared with yet: {', '.join(sorted(left))}")
+    except (RSISegError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        yield Check(name, "error", None, None, False, f"{type(error).__name__}: {error}")
