@@ -20,6 +20,7 @@ class PixelWindow:
 
     @property
     def size(self) -> Size:
+        """Width and height without the place."""
         return Size(self.width, self.height)
 
 

@@ -74,7 +74,7 @@ def native_to_percent(point: NativePoint, native: Size) -> Percent:
 
 def native_to_map(point: NativePoint, transform: Affine) -> tuple[float, float]:
     """Map coordinates (x, y) of a native point; `transform` is the chip's own affine, origin at the window's outer corner."""
-    x, y = transform * (point.col, point.row)
+    x, y = transform @ (point.col, point.row)
     return x, y
 
 
@@ -82,7 +82,7 @@ def map_to_native(x: float, y: float, transform: Affine) -> NativePoint:
     """Inverse of `native_to_map`. Raises TaskError for a transform that maps everything onto a line."""
     if transform.is_degenerate:
         raise TaskError(f"the transform {tuple(transform)[:6]} has no inverse; expected an affine with an area; re-import the raster")
-    col, row = ~transform * (x, y)
+    col, row = ~transform @ (x, y)
     return NativePoint(col=col, row=row)
 
 

@@ -18,7 +18,6 @@ class State:
 
     probability: float32 HxW in 0..1 of the window, soft (not thresholded); read-only.
     memory: what the inference strategies carry from click to click (ZoomIn's region of interest), or None. Immutable.
-    nbytes: bytes that keeping this state costs.
     """
 
     probability: NDArray[np.float32]
@@ -26,6 +25,7 @@ class State:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of memory that keeping this state costs."""
         return int(self.probability.nbytes) + int(getattr(self.memory, "nbytes", 0))
 
 

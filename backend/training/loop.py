@@ -20,7 +20,7 @@ from tqdm import tqdm
 from backend.errors import ModelError
 from backend.inference.click_maps import points_tensor
 from backend.training.episode import Episode, new_episode
-from backend.training.losses import normalized_focal_loss
+from backend.training.losses import sample_loss
 from backend.training.objects import Pool
 from backend.training.recipes import Recipe
 
@@ -48,7 +48,7 @@ def train(net: nn.Module, pretrained: frozenset[str], pools: tuple[Pool, Pool], 
     """
     training, validation = pools
     net.to(run.device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(_groups(net, pretrained, run.recipe), betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(_groups(net, pretrained, run.recipe), betas=(0.9, 0.999))
     ema = {name: value.detach().clone().float() for name, value in net.state_dict().items()}
     start = _resume(run, net, optimizer, ema)
     episodes = _episodes(training, run.recipe, np.random.default_rng((run.seed, start)))
@@ -114,7 +114,7 @@ def _learn(
 ) -> tuple[float, float]:
     net.train()
     logits, labels = _forward(net, batch, run, rng)
-    loss = normalized_focal_loss(logits, labels).mean() + 0.2 * soft_iou_loss(logits, labels).mean()
+    loss = sample_loss(logits, labels).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(net.parameters(), run.recipe.clip)
@@ -122,15 +122,6 @@ def _learn(
     for episode, probability in zip(batch, _probabilities(logits.detach()), strict=True):
         episode.learn(probability)
     return float(loss.detach()), float(np.mean([episode.iou for episode in batch]))
-
-
-def soft_iou_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - soft intersection over union per sample, [B]; ignored pixels (-1) left out. Pulls on whole shapes where NFL pulls on pixels."""
-    valid, target = labels >= 0, labels.clamp(min=0)
-    probability = torch.sigmoid(logits.float()) * valid
-    both = (probability * target).sum(dim=(1, 2, 3))
-    either = torch.maximum(probability, target).sum(dim=(1, 2, 3))
-    return 1.0 - both / (either + 1e-6)
 
 
 def _forward(net: nn.Module, batch: list[Episode], run: Run, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,8 @@ class Recipe:
     steps: int = 4000
     warmup: int = 100
     decay_share: float = 0.3
-    body_lr: float = 1e-4
-    new_lr: float = 8e-4
+    body_lr: float = 6e-5
+    new_lr: float = 4e-4
     layer_decay: float = 0.85
     weight_decay: float = 0.02
     clip: float = 1.0

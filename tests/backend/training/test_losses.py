@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.training.losses import normalized_focal_loss
-from backend.training.loop import soft_iou_loss
+from backend.training.losses import cross_entropy, normalized_focal_loss, soft_iou_loss
 
 
 def test_normalized_focal_loss_and_its_gradient_equal_the_recorded_ones(shared: Path) -> None:
@@ -42,3 +41,9 @@ def test_soft_iou_by_hand() -> None:
     # Probabilities 1/2 and 1/2 on truth 1 and 0: both = 1/2, either = 1 + 1/2.
     loss = soft_iou_loss(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]]))
     assert math.isclose(float(loss), 1 - 0.5 / 1.5, rel_tol=1e-5)
+
+
+def test_cross_entropy_by_hand() -> None:
+    labels = torch.tensor([[[[1.0, 0.0, -1.0]]]])
+    loss = cross_entropy(torch.tensor([[[[math.log(3), 0.0, 9.0]]]]), labels)  # p = 3/4 on truth 1, 1/2 on truth 0
+    assert math.isclose(float(loss), (math.log(4 / 3) + math.log(2)) / 2, rel_tol=1e-6)
