@@ -37,6 +37,10 @@ _STRETCH_SIZE = 2048
 # Side of the piece read to tell a mask from a spectral band.
 _SAMPLE_SIZE = 256
 
+# GDAL's shortcut for whole PNG files (measured with 3.10) returns uninitialised memory for one that is cut short, without an error.
+# It is off only if it is off both when the file is opened and when it is read.
+_GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
@@ -193,7 +197,8 @@ def _open_file(path: Path, size: int) -> DatasetReader:
     if not path.is_file():
         raise RasterError(f"{path} is not a file; expected a raster file such as a GeoTIFF")
     try:
-        dataset = rasterio.open(path)
+        with rasterio.Env(**_GDAL_OPTIONS):
+            dataset = rasterio.open(path)
     except RasterioError:
         raise RasterError(_why_not_opened(path, size)) from None
     if dataset.count == 0:
@@ -208,8 +213,11 @@ def _open_file(path: Path, size: int) -> DatasetReader:
 def _why_not_opened(path: Path, size: int) -> str:
     if size == 0:
         return f"{path} is empty (0 bytes); expected a raster; copy the file again"
-    with path.open("rb") as file:
-        magic = file.read(4)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        return f"{path} may not be read ({error.strerror}); expected a raster this user can open; change its permissions"
     if magic in _TIFF_MAGIC:
         return f"{path} begins like a TIFF but is cut short or damaged ({size} bytes): its directory cannot be read; copy the file again"
     return f"{path} is not a raster that GDAL can read; expected a GeoTIFF, PNG, JPEG or another raster format"
@@ -247,7 +255,8 @@ def _read(
     """Bands of a window as CxHxW in the file's dtype, decimated to `shape` (rows, columns) if given."""
     area = Window(window.col_off, window.row_off, window.width, window.height)  # pyright: ignore[reportCallIssue]
     try:
-        return dataset.read(list(bands), window=area, out_shape=None if shape is None else (len(bands), *shape))
+        with rasterio.Env(**_GDAL_OPTIONS):
+            return dataset.read(list(bands), window=area, out_shape=None if shape is None else (len(bands), *shape))
     except RasterioError:
         raise RasterError(
             f"{path} is cut short or damaged: {window.size} at column {window.col_off}, row {window.row_off} could not be decoded; "

@@ -12,6 +12,7 @@ import rasterio
 import tifffile
 from affine import Affine
 from numpy.typing import NDArray
+from PIL import Image
 from rasterio.enums import ColorInterp
 
 from converters import rasters
@@ -269,3 +270,14 @@ def test_unreadable_files_each_get_their_own_sentence(tmp_path: Path) -> None:
             rasters.describe(tmp_path / name)
     with pytest.raises(RasterError, match=r"half\.tif is cut short or damaged: .* could not be decoded"):
         rasters.read_window(tmp_path / "half.tif", PixelWindow(0, 0, 256, 256), bands=(1, 2, 3))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "bmp"])
+def test_a_picture_that_is_cut_short_is_never_returned_as_pixels(tmp_path: Path, kind: str) -> None:
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    Image.fromarray(np.moveaxis(noise(3, 300, 400), 0, -1)).save(whole)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    window = PixelWindow(0, 0, 400, 300)
+    assert rasters.read_window(whole, window, bands=(1, 2, 3)).shape == (300, 400, 3)
+    with pytest.raises(RasterError, match="cut short or damaged"):
+        rasters.read_window(cut, window, bands=(1, 2, 3))
