@@ -37,10 +37,6 @@ _STRETCH_SIZE = 2048
 # Side of the piece read to tell a mask from a spectral band.
 _SAMPLE_SIZE = 256
 
-# GDAL's shortcut for whole PNG files (measured with 3.10) returns uninitialised memory for one that is cut short, without an error.
-# It is off only if it is off both when the file is opened and when it is read.
-_GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
-
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
@@ -197,7 +193,7 @@ def _open_file(path: Path, size: int) -> DatasetReader:
     if not path.is_file():
         raise RasterError(f"{path} is not a file; expected a raster file such as a GeoTIFF")
     try:
-        with rasterio.Env(**_GDAL_OPTIONS):
+        with _gdal():
             dataset = rasterio.open(path)
     except RasterioError:
         raise RasterError(_why_not_opened(path, size)) from None
@@ -208,6 +204,15 @@ def _open_file(path: Path, size: int) -> DatasetReader:
             f"{path.name} holds no band to show{parts}; expected a raster with bands; convert the part you need with gdal_translate"
         )
     return dataset
+
+
+def _gdal() -> rasterio.Env:
+    """GDAL's settings, for opening and for reading.
+
+    Its shortcut for whole PNG files (measured with 3.10) returns uninitialised memory for one that is cut short, without an error; it is
+    off only if it is off both when the file is opened and when it is read.
+    """
+    return rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM="NO")
 
 
 def _why_not_opened(path: Path, size: int) -> str:
@@ -255,7 +260,7 @@ def _read(
     """Bands of a window as CxHxW in the file's dtype, decimated to `shape` (rows, columns) if given."""
     area = Window(window.col_off, window.row_off, window.width, window.height)  # pyright: ignore[reportCallIssue]
     try:
-        with rasterio.Env(**_GDAL_OPTIONS):
+        with _gdal():
             return dataset.read(list(bands), window=area, out_shape=None if shape is None else (len(bands), *shape))
     except RasterioError:
         raise RasterError(

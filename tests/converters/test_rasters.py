@@ -174,9 +174,13 @@ def test_a_thread_opens_a_file_once_and_shares_it_with_no_other(tmp_path: Path, 
 
     monkeypatch.setattr(rasters.rasterio, "open", spy)
 
+    both_alive = threading.Barrier(2)
+
     def work() -> None:
+        both_alive.wait()
         for _ in range(5):
             rasters.read_window(path, PixelWindow(0, 0, 8, 8), bands=(1,))
+        both_alive.wait()
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
