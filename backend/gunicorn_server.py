@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
 from backend.errors import UsageError
 from backend.settings import ServerSettings
+from converters.errors import RSISegError
+
+logger = logging.getLogger(__name__)
 
 # A worker is killed when it has not answered its parent for so long; a thread that computes does not count, only a process that hangs.
 _HANGS_AFTER = 120
@@ -76,28 +80,39 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def share_metrics(settings: ServerSettings) -> Path | None:
-    """A fresh folder through which several workers add up their counters; to be called before anything imports prometheus_client."""
+@contextmanager
+def shared_metrics(settings: ServerSettings) -> Iterator[None]:
+    """A folder through which several workers add up their counters; to be entered before anything imports prometheus_client.
+
+    Removed when the server has stopped: by the process that made it, since forked workers leave through the same lines.
+    """
     if settings.workers == 1:
-        return None
-    folder = Path(tempfile.mkdtemp(prefix="rsiseg-metrics-"))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    return folder
-
-
-def remove_metrics(folder: Path | None) -> None:
-    """Remove the folder of `share_metrics` when the server has stopped."""
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="rsiseg-metrics-")
+    owner = os.getpid()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def warm(load: Callable[[], object]) -> None:
-    """Load the default model in the background of a worker: the first click then waits less, and /health does not wait at all."""
-    threading.Thread(target=load, name="rsiseg-warm", daemon=True).start()
+    """Load a model in the background of a worker: the first click then waits less, and /health does not wait at all."""
+
+    def run() -> None:
+        try:
+            load()
+        except RSISegError as error:
+            logger.error("the model cannot be loaded: %s", error)
+
+    threading.Thread(target=run, name="rsiseg-warm", daemon=True).start()
 
 
 def _forget_worker(_arbiter: Any, worker: Any) -> None:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        from prometheus_client import multiprocess  # noqa: PLC0415 - only after `share_metrics`
+        from prometheus_client import multiprocess  # noqa: PLC0415 - only after `shared_metrics`
 
         multiprocess.mark_process_dead(worker.pid)

@@ -73,7 +73,7 @@ def read_extra_params(value: object) -> dict[str, str]:
             raise ContractError(
                 'the project\'s extra params are a text that is no JSON; write an object such as {"model": "default"}'
             ) from None
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return {}
     if not isinstance(value, Mapping):
         raise ContractError(f'the project\'s extra params are a {type(value).__name__}; write a JSON object such as {{"model": "default"}}')

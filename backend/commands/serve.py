@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from backend.errors import ModelError
-from backend.gunicorn_server import Server, listen, remove_metrics, share_metrics, warm
+from backend.gunicorn_server import Server, listen, shared_metrics, warm
 from backend.model_names import ModelNames
 from backend.settings import ServerSettings, settings_from
 
@@ -45,12 +45,9 @@ def command(warm: bool, verbose: bool, **options: Any) -> None:
     _check_model(settings)
     listening = listen(settings.host, settings.port)
     settings = replace(settings, port=listening.getsockname()[1])
-    shared = share_metrics(settings)
     _tell(settings)
-    try:
+    with shared_metrics(settings):
         Server(settings, listening, _app_maker(settings, warm_up=warm, verbose=verbose)).run()
-    finally:
-        remove_metrics(shared)
 
 
 def _check_model(settings: ServerSettings) -> None:
@@ -71,10 +68,10 @@ def _tell(settings: ServerSettings) -> None:
 def _app_maker(settings: ServerSettings, *, warm_up: bool, verbose: bool) -> Callable[[], Any]:
     def make() -> Any:
         # In the worker: nothing that a request needs is made before the fork.
-        from backend.app import create_app  # noqa: PLC0415
-        from backend.runtime import make_runtime  # noqa: PLC0415
+        from backend.app import create_app
+        from backend.runtime import make_runtime
 
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s")
         logging.getLogger("backend").setLevel(logging.DEBUG if verbose else logging.INFO)
         runtime = make_runtime(settings)
         if warm_up:

@@ -33,7 +33,7 @@ file = "absent.safetensors"
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
-    for name, (width, height) in {"sq600": (600, 600), "wide800x450": (800, 450)}.items():
+    for name, (width, height) in {"sq600": (600, 600), "wide800x450": (800, 450), "small": (240, 160)}.items():
         pixels = np.random.default_rng(width).integers(0, 255, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png", compress_level=0)
     return folder

@@ -1,0 +1,68 @@
+"""Every family of the registry through the whole server, with its tiny random entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import config, point
+
+from backend.app import create_app
+from backend.runtime import make_runtime
+from backend.segmenters import registry
+from backend.settings import ServerSettings
+from converters import rle
+from converters.frames import Size
+
+Ask = Callable[..., dict[str, Any]]
+TINY = [entry.name for entry in registry.entries() if entry.name.endswith("_tiny")]
+PICTURE = (240, 160)
+CLICKS = [point(50, 50, size=PICTURE), point(30, 62, size=PICTURE), point(55, 45, positive=False, size=PICTURE)]
+
+
+@pytest.fixture(params=TINY)
+def server(request: pytest.FixtureRequest, files: Path, tmp_path: Path) -> Callable[[], Ask]:
+    """Starts a server with nothing in its caches."""
+
+    def start() -> Ask:
+        settings = ServerSettings(model=request.param, device="cpu", roots=(files,), data_dir=tmp_path / "data")
+        client = create_app(runtime=make_runtime(settings)).test_client()
+
+        def ask(*points: dict[str, Any]) -> dict[str, Any]:
+            body = {
+                "tasks": [{"id": 4, "data": {"image": "imgs/small.png"}}],
+                "project": "1.1",
+                "label_config": config(),
+                "params": {"context": {"result": list(points)}},
+            }
+            (entry,) = client.post("/predict", json=body).json["results"]
+            (region,) = entry["result"]
+            assert rle.decode(region["value"]["rle"], Size(*PICTURE)).any()
+            return {"rle": region["value"]["rle"], "score": entry["score"], "meta": region["meta"]["rsiseg"]}
+
+        return ask
+
+    return start
+
+
+def test_clicked_one_by_one_or_replayed_at_once_the_bits_are_the_same(server: Callable[[], Ask]) -> None:
+    ask = server()
+    stepwise = [ask(*CLICKS[:count]) for count in (1, 2, 3)]
+    assert ask(*CLICKS[:2]) == stepwise[1], "undo"
+    fresh = server()
+    assert fresh(*CLICKS) == stepwise[2]
+    assert fresh(*CLICKS[:1]) == stepwise[0]
+
+
+def test_the_answer_says_which_model_gave_it(server: Callable[[], Ask], request: pytest.FixtureRequest) -> None:
+    meta = server()(*CLICKS[:2])["meta"]
+    assert meta["model"] in TINY
+    assert meta["version"].startswith(f"{meta['model']}@")
+    assert (meta["clicks"], meta["cfr"]) == (2, "off")
+
+
+def test_every_family_has_a_tiny_entry() -> None:
+    tiny = {entry.family for entry in registry.entries() if entry.name in TINY}
+    assert tiny == {entry.family for entry in registry.entries()}
