@@ -93,8 +93,9 @@ class Episode:
     def _region(self, recipe: Recipe, rng: np.random.Generator | None) -> Roi:
         height, width = self.target.shape
         inside = self.probability > 0.5
-        if len(self.clicks) == 1 and not inside.any():
-            # Some first clicks look through the object's own region: a second, zoomed pass on the first click does.
+        if not inside.any():
+            # Nothing found yet: the whole scene, as ZoomIn does. Half of the time the object's own region instead, which is what a click
+            # sees on imagery of other detail.
             if rng is None or rng.random() < 0.5:
                 return 0, 0, height, width
             inside = self.target == 1
@@ -102,8 +103,6 @@ class Episode:
             if positive:
                 inside[int(row), int(col)] = True
         rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if not len(rows):
-            return 0, 0, height, width
         ratio = recipe.expansion * (rng.uniform(0.8, 1.3) if rng is not None else 1.0)
         row0, row1 = _span(rows[0], rows[-1], ratio, recipe.min_crop, height)
         col0, col1 = _span(cols[0], cols[-1], ratio, recipe.min_crop, width)
