@@ -125,12 +125,11 @@ class Views:
             return _error(str(error), 400)
         model = self._model_class.for_request(body.project, body.label_config)
         entries = model.predict(list(body.tasks), context=body.context)
-        version = entries[0]["model_version"] if entries else "none"
-        return jsonify(contract.body(entries, model_version=version))
+        return jsonify(contract.body(entries, model_version=self._runtime.known_version(body.project)))
 
     def versions(self) -> Response:
         """GET /versions: the models whose weights are here; the server's own first."""
-        own = self._runtime.model_version("")
+        own = self._runtime.known_version("")
         return jsonify({"versions": [own, *(version for version in self._runtime.names.versions() if version != own)]})
 
     def webhook(self) -> Response | tuple[Response, int]:

@@ -21,6 +21,8 @@ from converters.frames import Size
 from converters.origins import shown
 
 _EXIF_ORIENTATION = 0x0112
+# 10 000 x 10 000: the float map of one click is 400 MB then, and no browser shows more.
+_MOST_PIXELS = 100_000_000
 
 
 class Resolves(Protocol):
@@ -66,6 +68,14 @@ class Imagery:
         Raises TaskError for broken chip data, SourceError for a file that is not there or not allowed, RasterError for one that is no
         raster, ContractError when the raster is not the one that was imported.
         """
+        image = self._of_task(task, image_field)
+        if image.native.width * image.native.height > _MOST_PIXELS:
+            raise ContractError(
+                f"the picture is {image.native}, more than {_MOST_PIXELS // 10**6} million px; cut it into chips with `rsiseg import`"
+            )
+        return image
+
+    def _of_task(self, task: Mapping[str, Any], image_field: str) -> TaskImage:
         data = task.get("data")
         task_id = task.get("id") if isinstance(task.get("id"), int) else None
         if not label_studio.has_chip(data):

@@ -131,11 +131,7 @@ class RSISegModel(LabelStudioMLBase):
 
     def _nothing(self, runtime: Runtime) -> dict[str, Any]:
         """The entry for a click that got no mask."""
-        try:
-            version = runtime.model_version(self._project)
-        except RSISegError:  # an unknown model, which the log names already
-            version = "none"
-        return contract.entry([], score=0.0, model_version=version)
+        return contract.entry([], score=0.0, model_version=runtime.known_version(self._project))
 
     def _project_params(self, runtime: Runtime) -> Mapping[str, str]:
         kept = runtime.projects.get(self._project) if self._project else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend.errors import ModelError
 from backend.imagery import Imagery, Resolves
 from backend.metrics import Metrics
 from backend.model_names import ModelNames
@@ -32,6 +33,13 @@ class Runtime:
     def model_version(self, project: str) -> str:
         """`model_version` of the model that answers in a project unless a tag names another. Raises ModelError for an unknown one."""
         return self.models.version(self.checked_model(self.projects.get(project).get("name")))
+
+    def known_version(self, project: str) -> str:
+        """As `model_version`, for answers without a mask: "none" where the project's model is unknown, which the log says elsewhere."""
+        try:
+            return self.model_version(project)
+        except ModelError:
+            return "none"
 
     def checked_model(self, wanted: str | None) -> str:
         """The name of an available model: `wanted` by a tag or project, or None for the server's own. Raises ModelError."""

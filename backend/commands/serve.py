@@ -37,9 +37,9 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--warm/--no-warm", default=True, show_default=True, help="Load the model right after the start, in the background.")
 @click.option("--verbose", is_flag=True, help="Log each step, never a request's body.")
 def command(warm: bool, verbose: bool, **options: Any) -> None:
-    """Serve clicks to an existing Label Studio until stopped.
+    """The ML backend for an existing Label Studio.
 
-    In Label Studio, connect it under Settings, Model, with interactive preannotations on.
+    Answers clicks until it is stopped. In Label Studio, connect it under Settings, Model, with interactive preannotations on.
     """
     settings = replace(settings_from(), **{name: value for name, value in options.items() if value not in (None, ())})
     _check_model(settings)

@@ -127,6 +127,16 @@ def test_a_truncated_raster_is_said_to_be_truncated(server: Server, values: np.n
     assert "cut short" in caplog.text
 
 
+def test_a_picture_too_large_for_memory_is_refused_before_it_is_read(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    path = server.files / "huge.tif"
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "tiled": True, "SPARSE_OK": "TRUE", "BIGTIFF": "YES"}
+    with rasterio.open(path, "w", width=60_000, height=60_000, **profile):
+        pass  # a few KB on disk, 10 GB in memory
+    assert server.click([point(50, 50, size=(60_000, 60_000))], data={"image": "huge.tif"})["result"] == []
+    assert "60000 x 60000 px" in caplog.text and "rsiseg import" in caplog.text
+    assert server.fake.encodes == 0
+
+
 def test_a_picture_that_the_browser_turns_is_refused(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     turned = Image.new("RGB", (60, 60), "green")
     exif = turned.getexif()
