@@ -27,9 +27,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where the Label Studio of an installation answers while `rsiseg up` runs, and which project it prepared."""
+    """Where the servers of an installation answer while `rsiseg up` runs, and which project it prepared."""
 
     url: str
+    backend_url: str
     project: int
 
 

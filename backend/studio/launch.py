@@ -80,7 +80,7 @@ def launched(plan: Plan, tell: Callable[[str], None], waiting: Callable[[str, fl
         client = LabelStudio(base_url=address(port), api_key=login.token)
         project = prepare_project(client, _project_plan(plan, backend_url))
         tell(f"project {project} has {len(plan.chips.tasks)} chips of {plan.chips.raster.name}")
-        with installation.announced(Running(url=address(port), project=project)):
+        with installation.announced(Running(url=address(port), backend_url=backend_url, project=project)):
             yield Studio(address(port), backend_url, project, login, tuple(servers))
 
 
@@ -121,13 +121,15 @@ def _stopped_at_the_end(servers: list[ChildProcess]) -> Iterator[None]:
 
     A terminal that closes and a `kill` count as Ctrl-C; while it stops, a further one does not count.
     """
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    # SIGINT too: a shell that starts this in the background has it ignored.
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         yield
     finally:
-        ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *signals)}
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         for server in reversed(servers):
             server.stop()
-        for number, handler in (ignored | before).items():
+        for number, handler in before.items():
             signal.signal(number, handler)

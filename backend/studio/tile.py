@@ -54,6 +54,9 @@ def choose_tile(given: Path | None, installation: Installation) -> Path:
 
 def draw_scene(folder: Path) -> Path:
     """The raster of a procedural aerial scene in `folder`; drawn at the first call, its label raster beside it."""
+    image, legend = folder / f"scene_{_SCENE_SEED}.tif", folder / f"scene_{_SCENE_SEED}_legend.json"
+    if image.is_file() and legend.is_file():  # the legend is written last
+        return image
     from converters.scene import write_scene  # noqa: PLC0415  (only where no real tile is at hand)
 
     return write_scene(folder, size=_SCENE_SIZE, seed=_SCENE_SEED).image

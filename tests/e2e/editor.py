@@ -1,0 +1,115 @@
+"""Label Studio's editor as an annotator uses it: a mouse, a few keys, the buttons of the page. Nothing here reaches into its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Response, expect
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Wide enough for a 600 px chip beside the labels: Label Studio fits the picture into what is left of the window's height.
+WINDOW = {"width": 1680, "height": 1050}
+_PATIENCE = 60_000  # ms; a first click may have to wait for the weights
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one click sent, and the region it brought. context: Label Studio's `params.context` to the backend."""
+
+    context: dict[str, Any]
+    regions: list[dict[str, Any]]
+
+
+class Editor:
+    """One browser page, logged in."""
+
+    def __init__(self, page: Page, url: str, screenshots: Path) -> None:
+        self._page = page
+        self._url = url
+        self._screenshots = screenshots
+        self.errors: list[str] = []
+        page.set_default_timeout(_PATIENCE)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def log_in(self, email: str, password: str) -> None:
+        self._page.goto(f"{self._url}/user/login/")
+        self._page.fill("input[name=email]", email)
+        self._page.fill("input[name=password]", password)
+        self._page.click("button[type=submit]")
+        self._page.get_by_text("Projects").first.wait_for()
+
+    def open_task(self, project: int, task: int) -> None:
+        """Waits until the picture is drawn; the canvas of the regions lies over it by then."""
+        self._page.goto(f"{self._url}/projects/{project}/data?task={task}")
+        self._page.locator("canvas").first.wait_for()
+        expect(self._picture()).to_have_js_property("complete", True)
+        self._page.wait_for_timeout(1500)  # the picture is fitted to the window in steps
+
+    def keep_label_selected(self) -> None:
+        self._page.get_by_test_id("bottombar-settings-button").click()
+        self._page.locator("label.lsf-settings__field", has_text="Keep label selected").click()
+        self.screenshot("settings")
+        self._page.keyboard.press("Escape")
+        self._page.locator("label.lsf-settings__field").first.wait_for(state="hidden")
+
+    def switch_on_auto_annotation(self) -> None:
+        toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
+        if not toggle.is_checked():
+            self._page.locator("label", has=toggle).click()
+        expect(toggle).to_be_checked()
+
+    def choose(self, label: str) -> None:
+        """The class, then M, in the order that `rsiseg up` prints."""
+        self._page.locator(".lsf-label", has_text=label).first.click()
+        self._page.keyboard.press("m")
+        expect(self._page.locator(".lsf-tool_smart.lsf-tool_active").first).to_be_visible()
+
+    def click(self, col: float, row: float, *, native: tuple[int, int], alt: bool = False) -> Answer:
+        """A click on a point in native px of a chip of `native` (width, height) px; with Alt it takes away."""
+        box = self._picture().bounding_box()
+        assert box is not None
+        x, y = box["x"] + col / native[0] * box["width"], box["y"] + row / native[1] * box["height"]
+
+        def press() -> None:
+            if alt:
+                self._page.keyboard.down("Alt")
+            self._page.mouse.click(x, y)
+            if alt:
+                self._page.keyboard.up("Alt")
+
+        answer = self._response("/interactive-annotating", press)
+        self._page.wait_for_timeout(700)  # the suggestion is drawn
+        return Answer(answer.request.post_data_json["context"], answer.json()["data"]["result"])
+
+    def accept(self) -> None:
+        button = self._page.get_by_test_id("bottombar-accept-suggestions-button")
+        button.click()
+        button.wait_for(state="hidden")
+
+    def submit(self) -> None:
+        answer = self._response("/annotations", self._page.get_by_test_id("bottombar-submit-button").click)
+        assert answer.status == 201, answer.text()
+
+    def screenshot(self, name: str) -> None:
+        self._screenshots.mkdir(parents=True, exist_ok=True)
+        self._page.screenshot(path=self._screenshots / f"{name}.png")
+
+    def _picture(self) -> Locator:
+        return self._page.locator(".lsf-image img").first
+
+    def _response(self, address: str, action: Callable[[], object]) -> Response:
+        wanted = lambda answer: address in answer.url and answer.request.method == "POST"  # noqa: E731
+        with self._page.expect_response(wanted) as answer:
+            action()
+        return answer.value
