@@ -80,7 +80,7 @@ login {email}, password {password}
 
 1. Open a chip, switch on Auto-Annotation in the bar below it and, behind the sliders there, "Keep label selected after creating a region".
 2. Click a class and press M: a click on a roof draws the roof, Alt-click takes a piece away, a further click adds one.
-3. Accept the mask with its check mark before the next object, and Submit at the end (a mask not accepted would be lost).
+3. Accept the mask with the green check mark in that bar before the next object, and Submit at the end (what is not accepted would be lost).
 
 GeoJSON of what was submitted, in another terminal:
 {export}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from backend.studio.environment import CHECKOUT
 from backend.studio.installation import Installation
@@ -76,7 +78,22 @@ def import_tile(raster: Path, installation: Installation, progress: Callable[[in
         summary = import_rasters([str(raster)], addresses, progress=progress)
         if summary.tasks is None:
             raise RasterError(summary.failed[0].reason if summary.failed else f"{raster} was not imported; expected a raster image")
-    return ChipSet(raster=raster, folder=folder, tasks=json.loads(tasks.read_text(encoding="utf-8")))
+    return ChipSet(raster=raster, folder=folder, tasks=_empty_last(json.loads(tasks.read_text(encoding="utf-8")), installation.files))
+
+
+def _empty_last(tasks: list[dict[str, Any]], files: Path) -> list[dict[str, Any]]:
+    """The tasks in their order, but chips that show next to nothing, such as the black corner of a turned orthophoto, at the end.
+
+    Nothing is told by the picture's compressed size: less than a tenth of the usual bytes for a pixel.
+    """
+
+    def bytes_for_a_pixel(task: dict[str, Any]) -> float:
+        _, _, width, height = task["data"]["window"]
+        return (files / unquote(task["data"]["image"].partition("?d=")[2])).stat().st_size / (width * height)
+
+    sizes = {task["data"]["image"]: bytes_for_a_pixel(task) for task in tasks}
+    limit = statistics.median(sizes.values()) / 10
+    return sorted(tasks, key=lambda task: sizes[task["data"]["image"]] < limit)
 
 
 def _plain(stem: str) -> str:
