@@ -16,6 +16,8 @@ from converters.label_config import ControlTag, LabelConfig
 
 POINTS = "keypointlabels"
 BOX = "rectanglelabels"
+# JSON's whole numbers have no limit, arithmetic has; nothing that is meant is larger.
+_FAR = 10**12
 TARGET_TYPES = {"brush": "BrushLabels", "polygon": "PolygonLabels"}
 
 
@@ -88,9 +90,13 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
     last = items[-1]
     kind = last.get("type")
     if kind not in (POINTS, BOX):
-        raise ContractError(f'the prompt is of type {kind!r}; expected KeyPointLabels or RectangleLabels; set smart="false" on other tags')
+        raise ContractError(
+            f'the prompt is of type {_shown(kind)}; expected KeyPointLabels or RectangleLabels; set smart="false" on other tags'
+        )
     if last.get("image_rotation") not in (None, 0):
-        raise ContractError(f"the image is rotated by {last['image_rotation']} degrees in the editor; rotate it back to 0 and click again")
+        raise ContractError(
+            f"the image is rotated by {_shown(last['image_rotation'])} degrees in the editor; rotate it back to 0 and click again"
+        )
     display = _display_size(last)
     group = [item for item in items if item.get("type") == kind]
     points = tuple(_point(item) for item in group) if kind == POINTS else (_box_centre(last, display),)
@@ -111,14 +117,20 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
+def _shown(value: object) -> str:
+    """A value of the request fit for a log: not endless."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _number(item: Mapping[str, Any], name: str) -> float:
     value = _mapping(item.get("value")).get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ContractError(f"the prompt's {name} is {value!r}; expected a number in percent of the image")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FAR:  # NaN is not
+        raise ContractError(f"the prompt's {name} is {_shown(value)}; expected a number in percent of the image")
     return float(value)
 
 
@@ -142,19 +154,21 @@ def _display_size(item: Mapping[str, Any]) -> Size | None:
     if width is None and height is None:
         return None
     if not _is_side(width) or not _is_side(height):
-        raise ContractError(f"the displayed image is {width!r} x {height!r} px; expected two whole numbers above 0; reload the task")
+        raise ContractError(
+            f"the displayed image is {_shown(width)} x {_shown(height)} px; expected two whole numbers above 0; reload the task"
+        )
     return Size(width, height)
 
 
 def _is_side(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _FAR
 
 
 def _label(item: Mapping[str, Any], kind: str) -> str:
     value = _mapping(item.get("value"))
     labels = value.get(kind) or value.get("labels")
     if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
-        raise ContractError(f"the prompt's labels are {labels!r}; expected exactly one; choose a label before the click")
+        raise ContractError(f"the prompt's labels are {_shown(labels)}; expected exactly one; choose a label before the click")
     return labels[0]
 
 
@@ -163,7 +177,7 @@ def _smart_tag(item: Mapping[str, Any], config: LabelConfig) -> ControlTag:
     tag = next((tag for tag in config.controls if tag.name == name), None)
     if tag is None:
         known = ", ".join(tag.name for tag in config.controls) or "none"
-        raise ContractError(f"the prompt comes from the tag {name!r}; the label config has {known}; reload the page")
+        raise ContractError(f"the prompt comes from the tag {_shown(name)}; the label config has {known}; reload the page")
     return tag
 
 
@@ -180,8 +194,8 @@ def target_tag(config: LabelConfig, prompt: Prompt, output: str | None) -> Contr
                 return tag
     looked_at = ", ".join(tag.name for tag in on_image) or "no such tag"
     raise ContractError(
-        f"the label {prompt.label!r} is in no {' or '.join(wanted)} of the image {prompt.image!r} ({looked_at}); "
-        f'add <Label value="{prompt.label}"/> to one in the label config'
+        f"the label {_shown(prompt.label)} is in no {' or '.join(wanted)} of the image {_shown(prompt.image)} ({looked_at}); "
+        "add a Label of that value to one of them in the label config"
     )
 
 
@@ -190,7 +204,7 @@ def image_field(config: LabelConfig, prompt: Prompt) -> str:
     for tag in config.objects:
         if tag.name == prompt.image:
             return tag.attributes["value"].removeprefix("$")
-    raise ContractError(f"the prompt is on the image {prompt.image!r}, which the label config does not have; reload the page")
+    raise ContractError(f"the prompt is on the image {_shown(prompt.image)}, which the label config does not have; reload the page")
 
 
 def native_clicks(prompt: Prompt, native: Size, display: Size) -> tuple[Click, ...]:

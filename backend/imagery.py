@@ -16,7 +16,7 @@ from backend.errors import ContractError
 from backend.session import PixelKey, SourceStamp
 from converters import bands, label_studio, rasters
 from converters.chips import Chip, PixelWindow
-from converters.errors import SourceError
+from converters.errors import SourceError, TaskError
 from converters.frames import Size
 from converters.origins import shown
 
@@ -80,7 +80,7 @@ class Imagery:
         task_id = task.get("id") if isinstance(task.get("id"), int) else None
         if not label_studio.has_chip(data):
             return self._picture(data, image_field, task_id)
-        chip = label_studio.chip_from_task_data(data)
+        chip = _checked_chip(data)
         path, stamp = self._file(chip.raster, task_id)
         found = self._describe(path, stamp).size
         if found != chip.native_size:
@@ -150,6 +150,18 @@ class Imagery:
             info = rasters.describe(path)
             self._descriptions.put((path, stamp), info, 1)
         return info
+
+
+def _checked_chip(data: object) -> Chip:
+    try:
+        chip = label_studio.chip_from_task_data(data)
+    except OverflowError:  # JSON's whole numbers have no limit
+        raise TaskError("a number of the task's data is far too large; import the raster again with `rsiseg import`") from None
+    if not 1e-3 <= chip.scale <= 1e3:
+        raise TaskError(
+            f"the scale of the task's data is {chip.scale}; expected display px per native px, 0.001 to 1000; import the raster again"
+        )
+    return chip
 
 
 def _refuse_turned_picture(path: Path) -> None:

@@ -57,7 +57,11 @@ class ProjectStore:
 
     def _path(self, project: str) -> Path:
         # Label Studio sends "<id>.<seconds>"; anything else must not become a path of its own making.
-        name = project if re.fullmatch(r"\w[\w.]{0,63}", project, re.ASCII) else hashlib.sha256(project.encode()).hexdigest()
+        name = (
+            project
+            if re.fullmatch(r"\w[\w.]{0,63}", project, re.ASCII)
+            else hashlib.sha256(project.encode(errors="surrogatepass")).hexdigest()
+        )
         return self._folder / f"{name}.json"
 
 
@@ -82,7 +86,7 @@ def read_extra_params(value: object) -> dict[str, str]:
     for key, setting in value.items():
         name = "name" if key == "model" else str(key).removeprefix("model_")
         if name not in KEYS:
-            unknown.append(str(key))
+            unknown.append(str(key)[:40])
         elif isinstance(setting, str | int) and not isinstance(setting, bool):
             params[name] = str(setting)
         else:
@@ -90,7 +94,7 @@ def read_extra_params(value: object) -> dict[str, str]:
     if unknown:
         logger.warning(
             "extra params without a meaning here are left out: %s; known are model, %s",
-            ", ".join(unknown),
+            ", ".join(unknown[:10]),
             ", ".join(f"model_{key}" for key in KEYS),
         )
     return params

@@ -1,4 +1,4 @@
-"""CONTRACT.md section 11, line by line, with requests of our own; test_wire.py repeats it with recorded ones, test_bad_input.py has line 7."""
+"""CONTRACT.md section 11 with requests of our own, but for line 7 (test_bad_input.py); test_wire.py repeats it with recorded ones."""
 
 from __future__ import annotations
 

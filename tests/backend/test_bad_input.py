@@ -1,12 +1,15 @@
-"""What a user can get wrong gets an empty answer, a reason in the log with the task's id, and a count; never a 500 (CONTRACT.md 11, line 7)."""
+"""What a user can get wrong gets an empty answer, its reason in the log with the task id, and a count; never a 500 (CONTRACT.md 11.7)."""
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
 import pytest
 from harness import LABEL_STUDIO, Server, config, point
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(
@@ -117,3 +120,59 @@ def test_a_project_id_never_becomes_a_path_of_its_own_making(server: Server, pro
     assert response.status_code == 200
     written = [path for path in tmp_path.rglob("*.json") if path.is_file()]
     assert [path.parent for path in written] == [tmp_path / "data" / "projects"]
+
+
+ODD = [1e308, 10**400, -0.0, "\ud800", float("nan"), "keypointlabels", "rectanglelabels", "Road", "kp", "rect", "IRRG", "../x"]
+KEYS = ["result", "value", "x", "type", "raster", "window", "image", "data"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(ODD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=6,
+)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all nodes of a JSON value."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy with the node at `path` replaced."""
+    if not path:
+        return value
+    copied = list(node) if isinstance(node, list) else dict(node)
+    copied[path[0]] = replaced(node[path[0]], path[1:], value)
+    return copied
+
+
+def test_no_request_of_any_shape_is_a_500_or_counted_as_a_bug(server: Server) -> None:
+    chip = {
+        "image": "x", "raster": "imgs/small.png", "window": [10, 10, 100, 90], "transform": [1, 0, 0, 0, -1, 0], "crs": None,
+        "bands": "RGB", "scale": 1.0, "gsd": None, "native_size": [240, 160], "stretch": None, "nodata": None,
+    }  # fmt: skip
+    request = {
+        "tasks": [{"id": 4, "data": chip}],
+        "project": "1.1",
+        "label_config": config(),
+        "params": {"context": {"result": [point(50, 50, size=(100, 90)), {**point(5, 5, size=(100, 90)), "is_positive": False}]}},
+    }
+    assert len(server.post("/predict", request).json["results"][0]["result"]) == 1
+    paths = places(request)
+
+    @given(st.lists(st.tuples(st.sampled_from(paths), ANYTHING), min_size=1, max_size=2))
+    @settings(max_examples=400, deadline=None)
+    def broken(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+        body: Any = request
+        for path, value in changes:
+            body = replaced(body, path, value) if path in places(body) else body
+        bugs = server.runtime.metrics.failures.labels("unexpected")
+        before = bugs._value.get()
+        response = server.post("/predict", body)
+        assert response.status_code in (200, 400), response.text
+        if response.status_code == 200:
+            json.loads(response.text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        assert server.post("/setup", {"project": "1.1", "extra_params": body}).status_code in (200, 400)
+        assert bugs._value.get() == before, body
+
+    broken()

@@ -149,7 +149,7 @@ def test_the_reason_of_a_refused_setup_reaches_label_studio(running: Running) ->
         response.raise_for_status()
 
 
-def test_health_setup_and_versions_never_import_torch() -> None:
+def test_health_setup_and_versions_never_import_torch(tmp_path: Path) -> None:
     program = """
 import sys
 from backend.app import create_app
@@ -160,7 +160,7 @@ for call in (client.get("/health"), client.post("/setup", json=setup), client.ge
 assert client.post("/predict", json={"tasks": [{"id": 1, "data": {}}], "params": {"context": None}}).json["results"] == []
 sys.exit("torch was imported" if "torch" in sys.modules else 0)
 """
-    environment = {"RSISEG_MODEL": "simpleclick_tiny", "RSISEG_DATA_DIR": "unused", "PATH": "/usr/bin:/bin"}
+    environment = {"RSISEG_MODEL": "simpleclick_tiny", "RSISEG_DATA_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
