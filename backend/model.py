@@ -146,5 +146,6 @@ def default_runtime() -> Runtime:
 
 
 def _told(prompt: contract.Prompt, clicks: tuple[Click, ...], name: str, outcome: Outcome) -> str:
-    what = "the centre of a box (this model reads no boxes)" if prompt.box else f"{len(clicks)} clicks"
+    number = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
+    what = "the centre of a box (this model reads no boxes)" if prompt.box else number
     return f"{prompt.label}, {what} from {prompt.tag.name}, {name}, {outcome.steps} computed"

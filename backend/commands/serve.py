@@ -19,7 +19,7 @@ _FOLDER = click.Path(path_type=Path)
 
 
 @click.command(
-    epilog="Every option is also an environment variable: RSISEG_HOST, RSISEG_ROOT and so on; an option wins. "
+    epilog="Every option with a value is also an environment variable: RSISEG_HOST, RSISEG_ROOT and so on; an option wins. "
     "LABEL_STUDIO_API_KEY and RSISEG_BASIC_AUTH_USER, RSISEG_BASIC_AUTH_PASSWORD are variables only."
 )
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
@@ -35,8 +35,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--allow-origin", "allowed_origins", multiple=True, help="A further server to read pictures from; may be repeated.")
 @click.option("--cache-mb", type=click.IntRange(1), help="Memory for maps, encodings and pixels of each process. [default: 1024]")
 @click.option("--warm/--no-warm", default=True, show_default=True, help="Load the model right after the start, in the background.")
-@click.option("--verbose", is_flag=True, help="Log each step, never a request's body.")
-def command(warm: bool, verbose: bool, **options: Any) -> None:
+def command(warm: bool, **options: Any) -> None:
     """The ML backend for an existing Label Studio.
 
     Answers clicks until it is stopped. In Label Studio, connect it under Settings, Model, with interactive preannotations on.
@@ -47,7 +46,7 @@ def command(warm: bool, verbose: bool, **options: Any) -> None:
     settings = replace(settings, port=listening.getsockname()[1])
     _tell(settings)
     with shared_metrics(settings):
-        Server(settings, listening, _app_maker(settings, warm_up=warm, verbose=verbose)).run()
+        Server(settings, listening, _app_maker(settings, warm_up=warm)).run()
 
 
 def _check_model(settings: ServerSettings) -> None:
@@ -65,14 +64,13 @@ def _tell(settings: ServerSettings) -> None:
         click.echo("rsiseg: no --root and no --document-root: only pictures that Label Studio serves can be read", err=True)
 
 
-def _app_maker(settings: ServerSettings, *, warm_up: bool, verbose: bool) -> Callable[[], Any]:
+def _app_maker(settings: ServerSettings, *, warm_up: bool) -> Callable[[], Any]:
     def make() -> Any:
         # In the worker: nothing that a request needs is made before the fork.
         from backend.app import create_app
         from backend.runtime import make_runtime
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("backend").setLevel(logging.DEBUG if verbose else logging.INFO)
         runtime = make_runtime(settings)
         if warm_up:
             warm(lambda: runtime.models.get(runtime.checked_model(None)))
