@@ -103,3 +103,9 @@ def test_data_that_rsiseg_did_not_make_has_no_chip(data: object) -> None:
     assert not has_chip(data)
     with pytest.raises(TaskError):
         chip_from_task_data(data)
+
+
+def test_a_whole_number_beyond_any_float_is_refused_like_any_wrong_value() -> None:
+    for field, value in (("scale", 10**400), ("gsd", 10**400), ("transform", [10**400, 0, 0, 0, -1, 0]), ("window", [0, 0, 10**400, 5])):
+        with pytest.raises(TaskError, match=field):
+            chip_from_task_data(task_data(**{field: value}))
