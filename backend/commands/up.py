@@ -121,7 +121,7 @@ def _import(tile: Path | None, installation: Installation):
     from backend.studio.tile import choose_tile, import_tile
 
     raster = choose_tile(tile, installation)
-    with tqdm(unit=" chips", desc=f"chips of {raster.name}", leave=False) as bar:
+    with tqdm(unit=" chips", desc=f"chips of {raster.name}", leave=False, delay=0.3) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -38,7 +38,7 @@ def ensure(environment: Path, tell: Tell) -> Path:
     stamp = environment / _STAMP
     if command.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return command
-    tell(f"installing Label Studio {VERSION} in {environment} (once: 110 MB to download, 0.8 GB on disk)")
+    tell(f"installing Label Studio {VERSION} in {environment} (once: 250 MB to download, 0.8 GB on disk)")
     uv = find_uv(environment.parent, tell)
     if not (environment / "bin" / "python").exists():
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])

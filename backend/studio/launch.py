@@ -12,6 +12,7 @@ from pathlib import Path
 
 from label_studio_sdk import LabelStudio
 
+from backend.errors import UsageError
 from backend.studio.environment import default_environment, ensure
 from backend.studio.installation import Credentials, Installation, Running
 from backend.studio.label_studio_server import address, start_label_studio
@@ -63,12 +64,10 @@ def launched(plan: Plan, tell: Callable[[str], None], waiting: Callable[[str, fl
     Raises UsageError when a port is taken, a server does not start, or Label Studio refuses.
     """
     installation = plan.installation
-    check_port(plan.port, option="--port", what="Label Studio")
-    check_port(plan.backend_port, option="--backend-port", what="the backend")
-    port, backend_port = plan.port or free_port(), plan.backend_port or free_port()
     login = installation.credentials()
     servers: list[ChildProcess] = []
     with installation.locked(), _stopped_at_the_end(servers):
+        port, backend_port = _ports(plan)
         command = ensure(default_environment(installation.folder), tell)
         backend = start_backend(plan, backend_port, label_studio=address(port))
         servers.append(backend)
@@ -82,6 +81,16 @@ def launched(plan: Plan, tell: Callable[[str], None], waiting: Callable[[str, fl
         tell(f"project {project} has {len(plan.chips.tasks)} chips of {plan.chips.raster.name}")
         with installation.announced(Running(url=address(port), backend_url=backend_url, project=project)):
             yield Studio(address(port), backend_url, project, login, tuple(servers))
+
+
+def _ports(plan: Plan) -> tuple[int, int]:
+    if plan.port == plan.backend_port != 0:
+        raise UsageError(
+            f"port {plan.port} was given to Label Studio and to the backend; expected two ports; change --port or --backend-port"
+        )
+    check_port(plan.port, option="--port", what="Label Studio")
+    check_port(plan.backend_port, option="--backend-port", what="the backend")
+    return plan.port or free_port(), plan.backend_port or free_port()
 
 
 def start_backend(plan: Plan, port: int, *, label_studio: str) -> ChildProcess:

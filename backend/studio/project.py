@@ -16,6 +16,7 @@ from label_studio_sdk.types import ImportApiRequest
 from backend.errors import UsageError
 from converters.label_config import parse
 
+_BACKEND = "RSISeg"  # its title in Label Studio, by which it is found again
 _TITLE_LIMIT = 50  # of Label Studio
 _BATCH = 200  # tasks in one request
 
@@ -83,14 +84,21 @@ def _import_missing(client: LabelStudio, project: int, tasks: Sequence[dict[str,
 
 
 def connect_backend(client: LabelStudio, project: int, url: str) -> None:
-    """Connects the backend for interactive use; one connected earlier at another port is moved."""
+    """Connects the backend for interactive use; one connected earlier at another address is moved, with its webhook."""
     with _explained():
-        for known in client.ml.list(project=project):
-            if known.title == "RSISeg" and known.id is not None:
-                if known.url != url or not known.is_interactive:
-                    client.ml.update(known.id, project=project, url=url, is_interactive=True)
-                return
-        client.ml.create(project=project, url=url, title="RSISeg", is_interactive=True)
+        known = next((backend for backend in client.ml.list(project=project) if backend.title == _BACKEND), None)
+        if known is None or known.id is None:
+            client.ml.create(project=project, url=url, title=_BACKEND, is_interactive=True)
+        elif known.url != url or not known.is_interactive:
+            client.ml.update(known.id, project=project, url=url, is_interactive=True)
+            _move_webhook(client, project, f"{known.url}/webhook", f"{url}/webhook")
+
+
+def _move_webhook(client: LabelStudio, project: int, old: str, new: str) -> None:
+    """Label Studio made the webhook with the backend, and leaves it behind when the backend moves."""
+    for webhook in client.webhooks.list(project=str(project)):
+        if webhook.url == old and webhook.id is not None:
+            client.webhooks.update(webhook.id, url=new)
 
 
 @contextmanager

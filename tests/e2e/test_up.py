@@ -11,7 +11,7 @@ import pytest
 from label_studio_sdk import LabelStudio
 from running import CHECKOUT, RunningStudio
 
-from backend.studio.project import ProjectPlan, prepare_project
+from backend.studio.project import ProjectPlan, connect_backend, prepare_project
 from converters.scene import ScenePaths
 
 pytestmark = pytest.mark.e2e
@@ -46,6 +46,18 @@ def test_preparing_the_project_again_changes_nothing(studio: RunningStudio) -> N
     assert studio.get("/api/projects/1")["label_config"] == before[0]["label_config"]
     assert [task["id"] for task in studio.get("/api/tasks?project=1&page_size=100")["tasks"]] == [task["id"] for task in before[1]["tasks"]]
     assert [backend["id"] for backend in studio.get("/api/ml?project=1")] == [backend["id"] for backend in before[2]]
+
+
+def test_backend_at_another_address_is_moved_with_its_webhook(studio: RunningStudio) -> None:
+    client = LabelStudio(base_url=studio.running["url"], api_key=studio.login["token"])
+    here = studio.running["backend_url"]
+    try:
+        for url in (here.replace("127.0.0.1", "localhost"), here):
+            connect_backend(client, 1, url)
+            assert [backend["url"] for backend in studio.get("/api/ml?project=1")] == [url]
+            assert [webhook["url"] for webhook in studio.get("/api/webhooks/?project=1")] == [f"{url}/webhook"]
+    finally:
+        connect_backend(client, 1, here)
 
 
 def test_login_is_for_the_owner_only(studio: RunningStudio) -> None:
