@@ -192,9 +192,17 @@ class HighResolutionNet(nn.Module):
         return torch.cat([resize(branch, size) for branch in branches], dim=1)
 
     def head(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        """Backbone features to (logits, auxiliary logits). The auxiliary logits weigh the pixels of the object's mean feature."""
+        """Backbone features to (logits, auxiliary logits)."""
+        features, auxiliary = self.object_features(joined)
+        return self.cls_head(features), auxiliary
+
+    def object_features(self, joined: Tensor) -> tuple[Tensor, Tensor]:
+        """Backbone features to (features in their object context [B, 2 * ocr_width, H/4, W/4], auxiliary logits).
+
+        The auxiliary logits weigh the pixels of the object's mean feature.
+        """
         auxiliary = self.aux_head(joined)
         features = self.conv3x3_ocr(joined)  # (B, C, H/4, W/4)
         weights = auxiliary.flatten(2).softmax(dim=2)  # (B, 1, N)
         proxy = (features.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3)  # (B, C, 1, 1)
-        return self.cls_head(self.ocr_distri_head(features, proxy)), auxiliary
+        return self.ocr_distri_head(features, proxy), auxiliary
