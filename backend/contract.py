@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from backend.errors import ContractError
-from converters.frames import Click, Percent, Size, percent_to_native
+from converters.frames import Box, Click, Percent, Size, percent_to_native
 from converters.label_config import ControlTag, LabelConfig
 
 POINTS = "keypointlabels"
@@ -59,11 +59,11 @@ class PromptPoint:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What one click asks: all points of its group, in click order, and where the answer goes.
+    """What one request asks: all points of its group, in click order, or a rectangle, and where the answer goes.
 
     label: of the prompt, copied to the answer. tag: the smart tag of the last point. image: name of the Image tag.
     display: the size of the picture in the browser; None when the request does not say.
-    box: whether a rectangle was drawn; its centre is then the only point.
+    box: two opposite corners of the rectangle that was drawn, upright, in percent; there are no points then.
     """
 
     points: tuple[PromptPoint, ...]
@@ -71,7 +71,7 @@ class Prompt:
     tag: ControlTag
     image: str
     display: Size | None
-    box: bool = False
+    box: tuple[Percent, Percent] | None = None
 
 
 def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
@@ -99,9 +99,10 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
         )
     display = _display_size(last)
     group = [item for item in items if item.get("type") == kind]
-    points = tuple(_point(item) for item in group) if kind == POINTS else (_box_centre(last, display),)
+    points = tuple(_point(item) for item in group) if kind == POINTS else ()
+    box = _upright_box(last, display) if kind == BOX else None
     tag = _smart_tag(last, config)
-    return Prompt(points, _label(last, kind), tag, str(last.get("to_name") or tag.to_name), display, box=kind == BOX)
+    return Prompt(points, _label(last, kind), tag, str(last.get("to_name") or tag.to_name), display, box)
 
 
 def checked_task(task: object) -> Mapping[str, Any]:
@@ -139,14 +140,18 @@ def _point(item: Mapping[str, Any]) -> PromptPoint:
     return PromptPoint(Percent(_number(item, "x"), _number(item, "y")), positive=item.get("is_positive") is not False)
 
 
-def _box_centre(item: Mapping[str, Any], display: Size | None) -> PromptPoint:
-    """The middle of a rectangle. x, y is the corner that it was rotated about, clockwise in display px; rotation in degrees."""
-    half_width, half_height = _number(item, "width") / 2, _number(item, "height") / 2
+def _upright_box(item: Mapping[str, Any], display: Size | None) -> tuple[Percent, Percent]:
+    """Upper-left and lower-right corner of the upright rectangle round the drawn one, which may be turned.
+
+    x, y is the corner that it was rotated about, clockwise in display px; rotation in degrees.
+    """
+    x, y, width, height = (_number(item, name) for name in ("x", "y", "width", "height"))
     angle = math.radians(_number(item, "rotation") if "rotation" in item["value"] else 0.0)
     aspect = display.width / display.height if display else 1.0
-    x = _number(item, "x") + half_width * math.cos(angle) - half_height * math.sin(angle) / aspect
-    y = _number(item, "y") + half_width * math.sin(angle) * aspect + half_height * math.cos(angle)
-    return PromptPoint(Percent(x, y), positive=True)
+    corners = [(across, down) for across in (0.0, width) for down in (0.0, height)]
+    xs = [x + across * math.cos(angle) - down * math.sin(angle) / aspect for across, down in corners]
+    ys = [y + across * math.sin(angle) * aspect + down * math.cos(angle) for across, down in corners]
+    return Percent(min(xs), min(ys)), Percent(max(xs), max(ys))
 
 
 def _display_size(item: Mapping[str, Any]) -> Size | None:
@@ -208,21 +213,33 @@ def image_field(config: LabelConfig, prompt: Prompt) -> str:
 
 
 def native_clicks(prompt: Prompt, native: Size, display: Size) -> tuple[Click, ...]:
-    """The prompt's points as clicks in native px of the window.
+    """The prompt's points as clicks in native px of the window; none when it is a box.
 
-    native: of the window. display: of the picture as it was recorded.
+    native: of the window. display: of the picture as it was recorded. Raises as `native_box`.
+    """
+    _check_display(prompt, display)
+    places = [(percent_to_native(point.at, native), point.positive) for point in prompt.points]
+    return tuple(Click(row=at.row, col=at.col, positive=positive) for at, positive in places)
+
+
+def native_box(prompt: Prompt, native: Size, display: Size) -> Box | None:
+    """The prompt's rectangle in native px of the window, clamped to it; None when it is points. Arguments as of `native_clicks`.
+
     Raises ContractError when the browser shows another size: a mask of the wrong size would be drawn garbled, silently.
     """
+    _check_display(prompt, display)
+    if prompt.box is None:
+        return None
+    first, last = (percent_to_native(corner, native) for corner in prompt.box)
+    return Box(row_min=first.row, row_max=last.row, col_min=first.col, col_max=last.col)
+
+
+def _check_display(prompt: Prompt, display: Size) -> None:
     if prompt.display is not None and prompt.display != display:
         raise ContractError(
             f"Label Studio shows a picture of {prompt.display}, recorded were {display}; "
             "the picture was replaced after the import; import the raster again with `rsiseg import`"
         )
-    clicks = []
-    for point in prompt.points:
-        at = percent_to_native(point.at, native)
-        clicks.append(Click(row=at.row, col=at.col, positive=point.positive))
-    return tuple(clicks)
 
 
 def entry(regions: Sequence[Mapping[str, Any]], *, score: float, model_version: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from backend.session import Outcome, SessionKey
 from backend.settings import settings_from
 from backend.tag_settings import PredictionSettings, prediction_settings
 from converters.errors import RSISegError
-from converters.frames import Click
+from converters.frames import Box, Click
 from converters.label_config import parse
 
 logger = logging.getLogger(__name__)
@@ -98,8 +98,11 @@ class RSISegModel(LabelStudioMLBase):
         task = contract.checked_task(task)
         image = runtime.imagery.of_task(task, contract.image_field(config, prompt))
         clicks = contract.native_clicks(prompt, image.native, image.display)
+        box = contract.native_box(prompt, image.native, image.display)
         model = runtime.models.get(name)
-        outcome = self._outcome(runtime, image, clicks, model, settings)
+        if box is not None and not model.segmenter.takes_boxes:
+            clicks = (box.centre,)
+        outcome = self._outcome(runtime, image, clicks, box, model, settings)
         runtime.metrics.steps.labels(name).inc(outcome.steps)
         region = answer.region(
             outcome.state.probability,
@@ -108,7 +111,7 @@ class RSISegModel(LabelStudioMLBase):
             image=prompt.image,
             label=prompt.label,
             display=image.display,
-            meta={"model": name, "version": model.version, "clicks": len(clicks), "cfr": settings.cfr},
+            meta={"model": name, "version": model.version, "clicks": len(clicks), "cfr": settings.cfr, **({"box": True} if box else {})},
         )
         found = _told(prompt, clicks, name, outcome)
         if region is None:
@@ -118,11 +121,17 @@ class RSISegModel(LabelStudioMLBase):
         return contract.entry([region], score=region["score"], model_version=model.version)
 
     def _outcome(
-        self, runtime: Runtime, image: TaskImage, clicks: tuple[Click, ...], model: LoadedModel, settings: PredictionSettings
+        self,
+        runtime: Runtime,
+        image: TaskImage,
+        clicks: tuple[Click, ...],
+        box: Box | None,
+        model: LoadedModel,
+        settings: PredictionSettings,
     ) -> Outcome:
         pixels = runtime.imagery.pixel_key(image, settings.recipes(model.segmenter.recipes))
         return runtime.sessions.outcome(
-            SessionKey(pixels, model.segmenter.version),
+            SessionKey(pixels, model.segmenter.version, box=box),
             clicks,
             segmenter=model.segmenter,
             device=model.device,
@@ -146,6 +155,7 @@ def default_runtime() -> Runtime:
 
 
 def _told(prompt: contract.Prompt, clicks: tuple[Click, ...], name: str, outcome: Outcome) -> str:
-    number = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
-    what = "the centre of a box (this model reads no boxes)" if prompt.box else number
+    what = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
+    if prompt.box is not None:
+        what = "a click at the centre of a box (this model reads no boxes)" if clicks else "a box"
     return f"{prompt.label}, {what} from {prompt.tag.name}, {name}, {outcome.steps} computed"

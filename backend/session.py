@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backend.byte_cache import ByteCache
 from backend.inference.segmenter import Segmenter, State
 from converters.chips import PixelWindow
-from converters.frames import Click
+from converters.frames import Box, Click
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,13 @@ class SessionKey:
     """Everything a probability map depends on except the clicks.
 
     version: of the segmenter: weights and settings. initial_mask: hash of the mask to be corrected, empty for a new object.
+    box: drawn round the object before any click.
     """
 
     pixels: PixelKey
     version: str
     initial_mask: str = ""
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Sessions:
         pixels: Callable[[], NDArray[np.uint8]],
         initial_mask: NDArray[np.bool_] | None = None,
     ) -> Outcome:
-        """The state after `clicks`, computing only what no earlier request left behind.
+        """The state after `clicks`, computing only what no earlier request left behind. No clicks: what the key's box alone says.
 
         device: the lock of the device that the segmenter runs on; held while it runs, not while pixels are read.
         pixels: reads HxWxC uint8; called only when no encoding is kept.
@@ -95,11 +97,17 @@ class Sessions:
         image = None if self.encodings.get((key.pixels, key.version)) is not None else pixels()
         with device:
             encoding = self._encoding(key, segmenter, pixels if image is None else lambda: image)
-            done, state = self._longest_prefix(key, wanted, lambda: segmenter.start(encoding, initial_mask))
+            done, state = self._longest_prefix(key, wanted)
+            steps = len(wanted) - done
+            if state is None:
+                state = segmenter.start(encoding, initial_mask, key.box)
+                if key.box is not None and segmenter.takes_boxes:  # answering a box is a forward pass
+                    self.states.put((key, ()), state, state.nbytes)
+                    steps += 1
             for count in range(done + 1, len(wanted) + 1):
                 state = segmenter.step(encoding, wanted[:count], state)
                 self.states.put((key, wanted[:count]), state, state.nbytes)
-        return Outcome(state, len(wanted) - done)
+        return Outcome(state, steps)
 
     def _encoding(self, key: SessionKey, segmenter: Segmenter, pixels: Callable[[], NDArray[np.uint8]]) -> Any:
         encoding = self.encodings.get((key.pixels, key.version))
@@ -108,12 +116,13 @@ class Sessions:
             self.encodings.put((key.pixels, key.version), encoding, int(encoding.nbytes))
         return encoding
 
-    def _longest_prefix(self, key: SessionKey, clicks: tuple[Click, ...], start: Callable[[], State]) -> tuple[int, State]:
-        for count in range(len(clicks), 0, -1):
+    def _longest_prefix(self, key: SessionKey, clicks: tuple[Click, ...]) -> tuple[int, State | None]:
+        """How many clicks the best state that is kept has seen, and that state; None when even the start is to be made."""
+        for count in range(len(clicks), -1, -1):
             state = self.states.get((key, clicks[:count]))
             if state is not None:
                 return count, state
-        return 0, start()
+        return 0, None
 
 
 def mask_hash(mask: NDArray[np.bool_]) -> str:

@@ -57,6 +57,21 @@ class Click:
     positive: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle round an object, drawn by the annotator. Edges in native px of the chip's window, edge-based, real numbers."""
+
+    row_min: float
+    row_max: float
+    col_min: float
+    col_max: float
+
+    @property
+    def centre(self) -> Click:
+        """What a box says to a network that reads clicks only: a positive click in its middle."""
+        return Click(row=(self.row_min + self.row_max) / 2, col=(self.col_min + self.col_max) / 2, positive=True)
+
+
 def percent_to_native(point: Percent, native: Size) -> NativePoint:
     """The native point under a percent point; percent outside 0..100 is clamped to the image's edge.
 

@@ -6,6 +6,7 @@ implementation is OpenCV's. How clicks drive it is ours, and said in `GrabCut.st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.inference.segmenter import State
 from converters.chips import PixelWindow
-from converters.frames import Click
+from converters.frames import Box, Click
 
 PRIOR_RADIUS = 12
 """Around the first positive click so many pixels begin as probable foreground: half the width of a car at 5 to 10 cm a pixel."""
@@ -32,14 +33,20 @@ class GrabCut:
     version = f"grabcut@opencv{cv2.__version__}:prior{PRIOR_RADIUS},click{CLICK_RADIUS},margin{MARGIN},iterations{ITERATIONS}"
     recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"), ("IR", "R", "G"))
     threshold = 0.5
+    takes_boxes = False
 
     def encode(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """image: HxWx3 uint8; nothing is computed ahead."""
         return np.ascontiguousarray(image)
 
-    def start(self, encoding: NDArray[np.uint8], initial_mask: NDArray[np.bool_] | None = None) -> State:
-        """All zeros, or the given HxW mask as 0 and 1."""
-        return _state(np.zeros(encoding.shape[:2], np.bool_) if initial_mask is None else initial_mask)
+    def start(self, encoding: NDArray[np.uint8], initial_mask: NDArray[np.bool_] | None = None, box: Box | None = None) -> State:
+        """All zeros, or the given HxW mask as 0 and 1; the inside of a box is probable foreground to the first click."""
+        if initial_mask is not None:
+            return _state(initial_mask)
+        mask = np.zeros(encoding.shape[:2], np.bool_)
+        if box is not None:
+            mask[int(box.row_min) : math.ceil(box.row_max), int(box.col_min) : math.ceil(box.col_max)] = True
+        return _state(mask)
 
     def step(self, encoding: NDArray[np.uint8], clicks: Sequence[Click], state: State) -> State:
         """The state after the last of `clicks`, from the one before.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from backend.inference.click_maps import points_tensor
 from backend.inference.crop import Crop, IndexClick, Roi, limit_longest_side, resize
 from backend.inference.segmenter import State
 from backend.inference.zoom_in import View, ZoomIn, ZoomMemory
-from converters.frames import Click, Size, network_index
+from converters.frames import Box, Click, Size, network_index
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """`net(x, points)`: x float32 [B, C + 1, H, W] (image 0..1 un-normalised, then the previous probability), points [B, 2n, 3] (see
@@ -63,6 +64,7 @@ class ClickPredictor:
     longest_side: int | None = None
     clicks_limit: int | None = None
     device: torch.device | str = "cpu"
+    takes_boxes: ClassVar[bool] = False
 
     def encode(self, image: NDArray[np.uint8]) -> Encoding:
         """image: HxWxC uint8, C = bands of each recipe. Raises ContractError for anything else."""
@@ -75,27 +77,42 @@ class ClickPredictor:
         pixels = torch.tensor(image).permute(2, 0, 1)[None].contiguous()
         return Encoding(pixels.to(self.device))
 
-    def start(self, encoding: Encoding, initial_mask: NDArray[np.bool_] | None = None) -> State:
-        """Zeros, or the HxW mask as 0 and 1; the first click then corrects it, and ZoomIn looks at it as it would at a prediction."""
+    def start(self, encoding: Encoding, initial_mask: NDArray[np.bool_] | None = None, box: Box | None = None) -> State:
+        """Zeros, or the HxW mask as 0 and 1; the first click then corrects it, and ZoomIn looks at it as it would at a prediction.
+
+        With a box, ZoomIn shows the first click inside it; without ZoomIn the network sees the whole image all the same.
+        """
+        drawn = None if box is None or self.zoom_in is None else self.zoom_in.of_box(box, encoding.size)
         if initial_mask is None:
-            return State(_read_only(np.zeros(encoding.size, np.float32)), ZoomMemory())
+            return State(_read_only(np.zeros(encoding.size, np.float32)), drawn or ZoomMemory())
         if initial_mask.shape != encoding.size:
             raise ContractError(
                 f"the mask to be corrected is {initial_mask.shape}, the image {encoding.size} (rows, cols); they must agree"
             )
-        return State(_read_only(np.asarray(initial_mask, bool).astype(np.float32)), ZoomMemory(predicted=True))
+        return State(_read_only(np.asarray(initial_mask, bool).astype(np.float32)), drawn or ZoomMemory(predicted=True))
 
     def step(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> State:
         """The state after the last click; `state` is the one after all but the last. One forward pass (see ZoomIn.skip_clicks=0)."""
+        done = False
+        while not done:
+            state, done = self.look(encoding, clicks, state)
+        return state
+
+    def look(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> tuple[State, bool]:
+        """One forward pass, and whether the click is predicted with it; otherwise the state is to be looked at once more.
+
+        A second look zooms on what the first one found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
+        """
         if not clicks:
             raise ContractError("a step was asked for without a click; `start` gives the state before the first click")
         size = Size(width=encoding.size[1], height=encoding.size[0])
         placed: list[IndexClick] = [(*network_index(click, size), click.positive) for click in clicks]
-        after = self._forward_pass(encoding, placed, state.probability, state.probability, state.memory or ZoomMemory())
-        if self.zoom_in is not None and self.zoom_in.wants_second_look(after.memory, after.probability):
-            # The second look zooms on what was just found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
-            after = self._forward_pass(encoding, placed, state.probability, after.probability, after.memory)
-        return after
+        memory = state.memory or ZoomMemory()
+        found = state.probability if memory.found is None else memory.found
+        after = self._forward_pass(encoding, placed, state.probability, found, memory)
+        if self.zoom_in is None or not self.zoom_in.wants_second_look(after.memory, after.probability):
+            return after, True
+        return State(state.probability, replace(after.memory, found=after.probability)), False
 
     @torch.inference_mode()
     def _forward_pass(

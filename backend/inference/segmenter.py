@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.frames import Click
+from converters.frames import Box, Click
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +37,29 @@ class Segmenter(Protocol):
     recipes: the band recipes it may be given, best first, such as (("R", "G", "B"), ("IR", "R", "G")); the first whose bands the
         raster has is used.
     threshold: probability above which a pixel belongs to the object.
+    takes_boxes: whether a box alone is answered, by `start`. Where it is not, who asks gives the box's centre as the first click.
     """
 
     name: str
     version: str
     recipes: tuple[tuple[str, ...], ...]
     threshold: float
+    takes_boxes: bool
 
     def encode(self, image: NDArray[np.uint8]) -> Any:
         """The expensive part that no click changes. image: HxWxC uint8, C = len(recipes[0]). The result has `nbytes`."""
         ...
 
-    def start(self, encoding: Any, initial_mask: NDArray[np.bool_] | None = None) -> State:
-        """The state before the first click: all zeros, or the given HxW mask to be corrected."""
+    def start(self, encoding: Any, initial_mask: NDArray[np.bool_] | None = None, box: Box | None = None) -> State:
+        """The state before the first click: all zeros, the given HxW mask to be corrected, or what a box says.
+
+        With a box, a segmenter that takes boxes answers it here, by one forward pass. Any other remembers it as the region where the
+        first click is looked at.
+        """
         ...
 
     def step(self, encoding: Any, clicks: Sequence[Click], state: State) -> State:
-        """The state after the last of `clicks`; `state` is the one after all but the last.
+        """The state after the last of `clicks`; `state` is the one after all but the last, or after all of them, to be refined (CFR).
 
         One forward pass of the network (two with flip averaging, n + 1 with CFR n).
         """

@@ -5,13 +5,15 @@ A value in, a value out: `ZoomIn` holds settings, `ZoomMemory` is what one click
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.inference.crop import Crop, IndexClick, Roi, longest_side_size
+from converters.frames import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,14 @@ class ZoomMemory:
     """What ZoomIn carries from click to click.
 
     roi: the region of interest in use; None while the network has seen the whole image.
-    predicted: whether the state's probability map is a prediction (or a mask to be corrected) that a RoI may be taken from.
+    predicted: whether the state's probability map is a prediction (or a mask to be corrected) that a RoI may be taken from. A RoI
+        without a prediction was drawn by the annotator (a box), and the next click is looked at there.
+    found: HxW float32, the map that a RoI is to be taken from, where it is not the one that the network is to read.
     """
 
     roi: Roi | None = None
     predicted: bool = False
+    found: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class ZoomIn:
 
         clicks: all clicks of the object, pixel indices of the image. probability: HxW after the click before.
         """
+        if memory.roi is not None and not memory.predicted:
+            return View(self._crop(memory.roi), memory.roi)
         if len(clicks) <= self.skip_clicks:
             return View(None, memory.roi if self.keep_stale_roi else None)
         wanted = self._wanted_roi(clicks, probability) if memory.predicted else None
@@ -80,6 +87,11 @@ class ZoomIn:
         if roi is None or not _holds_positives(roi, clicks) or wanted.iou(roi) < self.recompute_thresh_iou:
             roi = wanted
         return View(self._crop(roi), roi)
+
+    def of_box(self, box: Box, size: tuple[int, int]) -> ZoomMemory:
+        """What a drawn box leaves for the first click: its pixels, widened as an object's bounding box is. size: (height, width)."""
+        (height, width), rows, cols = size, _pixels(box.row_min, box.row_max), _pixels(box.col_min, box.col_max)
+        return ZoomMemory(roi=Roi(*self._expand(*rows, height), *self._expand(*cols, width)))
 
     def wants_second_look(self, memory: ZoomMemory, probability: NDArray[np.float32]) -> bool:
         """Whether the click just predicted on the whole image should be predicted again inside the (small) object it found.
@@ -111,6 +123,12 @@ class ZoomIn:
         if isinstance(self.target_size, int):
             return Crop(roi, longest_side_size(roi.size, self.target_size))
         return Crop(roi, self.target_size)
+
+
+def _pixels(low: float, high: float) -> tuple[int, int]:
+    """First and last pixel that an edge-based range touches; one pixel where the range has no length."""
+    first = math.floor(low)
+    return first, max(first, math.ceil(high) - 1)
 
 
 def _whole(probability: NDArray[np.float32]) -> Roi:

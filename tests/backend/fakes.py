@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.inference.segmenter import State
-from converters.frames import Click
+from converters.frames import Box, Click
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class FakeSegmenter:
     """
 
     threshold = 0.49
+    takes_boxes = False
 
     def __init__(
         self, name: str = "fake", *, recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"),), radius: float = 20, seconds: float = 0
@@ -41,6 +42,7 @@ class FakeSegmenter:
         self.seconds = seconds
         self.encodes = 0
         self.steps: list[tuple[Click, ...]] = []
+        self.boxes: list[Box] = []
         self.overlaps = 0
         self._running = 0
         self._lock = threading.Lock()
@@ -51,7 +53,8 @@ class FakeSegmenter:
         self.encodes += 1
         return FakeEncoding(image)
 
-    def start(self, encoding: FakeEncoding, initial_mask: NDArray[np.bool_] | None = None) -> State:
+    def start(self, encoding: FakeEncoding, initial_mask: NDArray[np.bool_] | None = None, box: Box | None = None) -> State:
+        self.boxes += [] if box is None else [box]
         shape = encoding.image.shape[:2]
         return State(np.zeros(shape, np.float32) if initial_mask is None else initial_mask.astype(np.float32), memory=())
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from harness import LABEL_STUDIO, Server, config, point
 
+from backend.inference.segmenter import State
 from converters import rle
-from converters.frames import Size
+from converters.frames import Box, Size
 
 SQUARE = Size(600, 600)
 PICTURE = {"image": f"{LABEL_STUDIO}/data/local-files/?d=imgs/sq600.png"}
@@ -22,6 +23,12 @@ PICTURE = {"image": f"{LABEL_STUDIO}/data/local-files/?d=imgs/sq600.png"}
 def mask_of(entry: dict[str, Any], size: Size = SQUARE) -> np.ndarray:
     (region,) = entry["result"]
     return rle.decode(region["value"]["rle"], size)
+
+
+def inside(box: Box, shape: tuple[int, ...]) -> np.ndarray:
+    probability = np.zeros(shape, np.float32)
+    probability[round(box.row_min) : round(box.row_max), round(box.col_min) : round(box.col_max)] = 0.9
+    return probability
 
 
 # --- 1. /health and /setup
@@ -117,7 +124,27 @@ def test_a_box_is_answered_with_the_mask_of_a_click_at_its_centre_and_says_so(se
     box["value"] = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["Road"]}
     assert mask_of(server.click([box]))[240, 150]
     assert [(click.col, click.row) for click in server.fake.steps[-1]] == [(150, 240)]
+    assert server.fake.boxes == [Box(row_min=120, row_max=360, col_min=60, col_max=240)]
     assert "centre of a box" in caplog.text
+
+
+def test_a_model_that_takes_boxes_answers_the_box_without_a_click(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.fake, "takes_boxes", True)
+    monkeypatch.setattr(server.fake, "start", lambda encoding, mask, box: State(inside(box, encoding.image.shape[:2]), memory=()))
+    box = {**point(10, 20), "type": "rectanglelabels", "from_name": "rect"}
+    box["value"] = {"x": 90, "y": 20, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["Road"]}  # beyond the right edge
+    answers = [server.click([box]) for _ in range(2)]
+    found = mask_of(answers[0])
+    assert found[120:360, 540:].all() and found.sum() == 240 * 60
+    assert server.fake.steps == []
+    assert answers[0]["result"][0]["meta"]["rsiseg"] | {"version": ""} == {
+        "model": "fake",
+        "version": "",
+        "clicks": 0,
+        "cfr": "off",
+        "box": True,
+    }
+    assert server.metric('rsiseg_steps_total{model="fake"}') == 1  # the second time it was remembered
 
 
 def test_the_centre_of_a_turned_box_is_found_on_pictures_that_are_not_square(server: Server) -> None:
@@ -127,6 +154,8 @@ def test_the_centre_of_a_turned_box_is_found_on_pictures_that_are_not_square(ser
     server.click([box], data={"image": "imgs/wide800x450.png"})
     (click,) = server.fake.steps[-1]
     assert (click.col, click.row) == pytest.approx((350, 200))
+    (drawn,) = server.fake.boxes
+    assert (drawn.col_min, drawn.col_max, drawn.row_min, drawn.row_max) == pytest.approx((300, 400, 100, 300))
 
 
 # --- 4. frames

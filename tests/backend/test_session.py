@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backend.session import Outcome, PixelKey, SessionKey, Sessions, SourceStamp, mask_hash
 from converters.chips import PixelWindow
-from converters.frames import Click
+from converters.frames import Box, Click
 
 IMAGE = np.random.default_rng(5).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 PIXELS = PixelKey(SourceStamp("r.tif", 10, 20), PixelWindow(0, 0, 60, 40), (1, 2, 3), None, "None")
@@ -56,6 +56,16 @@ def test_each_new_click_costs_exactly_one_step_and_the_pixels_are_read_once(benc
         assert bench.ask(CLICKS[:count]).steps == 1
     assert bench.segmenter.steps == [tuple(CLICKS[:count]) for count in range(1, len(CLICKS) + 1)]
     assert (bench.segmenter.encodes, bench.reads) == (1, 1)
+
+
+def test_a_box_alone_costs_one_step_where_the_segmenter_takes_boxes_and_none_the_second_time(bench: Bench) -> None:
+    boxed = replace(KEY, box=Box(row_min=2, row_max=9, col_min=3, col_max=30))
+    bench.segmenter.takes_boxes = True
+    assert [bench.ask([], key=boxed).steps for _ in range(2)] == [1, 0]
+    assert bench.segmenter.boxes == [boxed.box]
+    assert bench.ask(CLICKS[:1], key=boxed).steps == 1  # goes on from the box
+    assert bench.segmenter.boxes == [boxed.box]
+    assert bench.ask(CLICKS[:1]).steps == 1  # another object: the one without a box
 
 
 def test_undo_and_repetition_cost_nothing(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from backend.evaluation.parity_predictor import Recorder
 from backend.evaluation.parity_stub import stub_network
 from backend.inference.predictor import ClickPredictor
 from backend.inference.zoom_in import ZoomIn
-from converters.frames import Click, Percent, Size, percent_to_native
+from converters.frames import Box, Click, Percent, Size, percent_to_native
 
 SIZE = Size(width=90, height=70)
 IMAGE = np.random.default_rng(3).integers(0, 256, (70, 90, 3), dtype=np.uint8)
@@ -123,6 +123,19 @@ def test_a_mask_to_be_corrected_is_what_the_first_click_starts_from():
     assert after.memory.roi.contains(30, 60)
     assert after.memory.roi.size[0] < 40  # the neighbourhood of the mask, not the image
     assert recorder.calls[0]["prev_mean"] > 0.4
+
+
+@pytest.mark.parametrize("zoom_in", [zoom for zoom in ZOOMS if zoom is not None])
+def test_a_box_shows_the_network_its_neighbourhood_at_the_first_click(zoom_in):
+    recorder = Recorder(stub_network)
+    predictor = make(recorder, zoom_in=zoom_in)
+    encoding = predictor.encode(IMAGE)
+    box = Box(row_min=20, row_max=40, col_min=50, col_max=80)
+    after = predictor.step(encoding, [box.centre], predictor.start(encoding, box=box))
+    inside = after.memory.roi
+    assert (inside.row_min, inside.row_max, inside.col_min, inside.col_max) == (16, 44, 44, 86)  # 1.4 times the box
+    assert len(recorder.calls) == 1
+    assert not after.probability[:16].any() and not after.probability[:, :44].any()
 
 
 def test_states_cannot_be_changed():

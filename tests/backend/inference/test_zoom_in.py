@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backend.inference.crop import Crop, Roi, limit_longest_side
 from backend.inference.zoom_in import ZoomIn, ZoomMemory
+from converters.frames import Box
 
 
 def object_map(size=(300, 400), rows=(100, 149), cols=(200, 219)):
@@ -39,6 +40,21 @@ def test_a_positive_click_outside_the_object_widens_the_roi_and_a_negative_one_d
 def test_skipped_clicks_see_the_whole_image_unscaled():
     view = ZoomIn(skip_clicks=1).view([(5, 5, True)], object_map(), ZoomMemory())
     assert (view.crop, view.paste) == (None, None)
+
+
+def test_a_drawn_box_is_where_even_a_skipped_click_is_looked_at():
+    zoom = ZoomIn(skip_clicks=1, min_crop_size=10, expansion_ratio=1.4)
+    # rows 100..139: centre 119.5, side 56 -> 91.5, 147.5 -> 92, 148; cols 389.5..400 reach the pixels 389..399, the image ends there
+    drawn = zoom.of_box(Box(row_min=100, row_max=140, col_min=389.5, col_max=400), (300, 400))
+    view = zoom.view([(119.5, 394, True)], np.zeros((300, 400), np.float32), drawn)
+    assert view.paste == Roi(92, 148, 386, 399)
+    assert view.crop is not None and view.crop.roi == view.paste
+    assert not zoom.wants_second_look(drawn, np.zeros((300, 400), np.float32))
+
+
+def test_a_box_without_area_is_a_region_all_the_same():
+    drawn = ZoomIn(min_crop_size=10).of_box(Box(row_min=300, row_max=300, col_min=0, col_max=0), (300, 400))
+    assert drawn.roi == Roi(295, 299, 0, 5)
 
 
 def test_without_skipping_the_first_click_sees_the_whole_image_resized():
