@@ -21,7 +21,9 @@ def fetch_annotations(installation: Installation, out: Path) -> int:
     headers = {"Authorization": f"Token {installation.credentials().token}"}
     address = f"{running.url}/api/projects/{running.project}/export"
     try:
-        answer = requests.get(address, params={"exportType": "JSON"}, headers=headers, timeout=300)
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, and no other login from ~/.netrc
+            answer = session.get(address, params={"exportType": "JSON"}, headers=headers, timeout=300)
         answer.raise_for_status()
         tasks = answer.json()
     except (requests.RequestException, ValueError) as error:

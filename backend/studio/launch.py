@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from label_studio_sdk import LabelStudio
 
 from backend.errors import UsageError
@@ -47,10 +48,6 @@ class Studio:
     login: Credentials
     servers: tuple[ChildProcess, ...]
 
-    def client(self) -> LabelStudio:
-        """The SDK with the login's token."""
-        return LabelStudio(base_url=self.url, api_key=self.login.token)
-
     def dead(self) -> ChildProcess | None:
         """A server that ended by itself."""
         return next((server for server in self.servers if server.has_ended()), None)
@@ -76,8 +73,9 @@ def launched(plan: Plan, tell: Callable[[str], None], waiting: Callable[[str, fl
         backend_url = address(backend_port)
         _wait(backend, f"{backend_url}/health", _BACKEND_SECONDS, tell, waiting)
         _wait(label_studio, f"{address(port)}/health", _LABEL_STUDIO_SECONDS, tell, waiting)
-        client = LabelStudio(base_url=address(port), api_key=login.token)
-        project = prepare_project(client, _project_plan(plan, backend_url))
+        with httpx.Client(timeout=60, trust_env=False) as direct:
+            client = LabelStudio(base_url=address(port), api_key=login.token, httpx_client=direct)
+            project = prepare_project(client, _project_plan(plan, backend_url))
         tell(f"project {project} has {len(plan.chips.tasks)} chips of {plan.chips.raster.name}")
         with installation.announced(Running(url=address(port), backend_url=backend_url, project=project)):
             yield Studio(address(port), backend_url, project, login, tuple(servers))

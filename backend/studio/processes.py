@@ -30,7 +30,12 @@ class ChildProcess:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             self._process = subprocess.Popen(
-                command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=without_proxy_here(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -80,10 +85,19 @@ class ChildProcess:
 
 
 def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2, allow_redirects=False).ok
-    except requests.RequestException:
-        return False
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=2, allow_redirects=False).ok
+        except requests.RequestException:
+            return False
+
+
+def without_proxy_here(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with this machine added to what is not fetched through a proxy: the servers talk to each other directly."""
+    hosts = [environ.get("NO_PROXY") or environ.get("no_proxy"), "127.0.0.1", "localhost"]
+    direct = ",".join(host for host in hosts if host)
+    return {**environ, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def free_port(host: str = "127.0.0.1") -> int:

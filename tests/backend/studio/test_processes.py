@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import UsageError
-from backend.studio.processes import ChildProcess, check_port, free_port
+from backend.studio.processes import ChildProcess, check_port, free_port, without_proxy_here
 
 # A server that starts a worker; neither heeds a polite request.
 STUBBORN = """
@@ -95,3 +95,19 @@ def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=rf"port {port} for Label Studio cannot be used .*; stop .*--port"):
             check_port(port, option="--port", what="Label Studio")
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "127.0.0.1,localhost"), ({"no_proxy": "intra.net"}, "intra.net,127.0.0.1,localhost")])
+def test_servers_reach_each_other_without_the_proxy(given: dict[str, str], expected: str) -> None:
+    environ = without_proxy_here({"HTTP_PROXY": "http://proxy:3128"} | given)
+    assert environ == {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": expected, "no_proxy": expected}
+
+
+def test_server_is_found_although_a_proxy_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    port = free_port()
+    server = child(tmp_path / "log", ANSWERING, str(port))
+    try:
+        server.wait_until_answers(f"http://127.0.0.1:{port}/", seconds=30, waiting=lambda seconds: None)
+    finally:
+        server.stop()

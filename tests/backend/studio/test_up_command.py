@@ -1,5 +1,7 @@
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
@@ -35,6 +37,17 @@ def test_printed_export_command_is_made_of_real_options(tmp_path: Path) -> None:
         context = module.command.make_context("rsiseg", words[name + 1 :])
         assert context.params
     assert first[first.index("--annotations") + 1] == second[second.index("export") + 1] == str(tmp_path / "a folder" / "annotations.json")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_demo_uses_real_options() -> None:
+    root = Path(up.__file__).parents[2]
+    arguments = ["TILE=my tile.tif", "PORT=8123", "BACKEND_PORT=9123", "MODEL=ritm_tiny"]
+    done = subprocess.run(["make", "--dry-run", "demo", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    words = shlex.split(done.stdout[done.stdout.index("rsiseg up") :].replace("\\\n", ""))
+    given = up.command.make_context("rsiseg", words[2:]).params
+    assert (given["tile"], given["port"], given["backend_port"], given["model"]) == (Path("my tile.tif"), 8123, 9123, "ritm_tiny")
+    assert given["data_dir"] == Path("demo")
 
 
 def test_annotations_without_a_running_studio_is_one_sentence(tmp_path: Path) -> None:
