@@ -34,12 +34,16 @@ RITM_SHARED = {
     "norm_radius": 5,
     "with_prev_mask": True,
 }
+ICL = "cfr_icl_"
+"""ICL is SimpleClick's network trained on: the same keys, other weights."""
 SIMPLECLICK_OPTIONS = {"patch", "embed_dim", "depth", "heads", "out_dims", "head_channels", "upsample"}
 
 
 def check(fixture: Fixture) -> Iterator[Check]:
     """Keys, then raw outputs, then variants; only the keys where the fixture is a key list alone."""
     family, _, rest = fixture.name.partition("_")
+    if fixture.name.startswith(ICL):
+        family, rest = "simpleclick", fixture.name.removeprefix(ICL)
     options = _options(fixture, family, rest)
     if isinstance(options, str):
         yield skipped(fixture.name, options)

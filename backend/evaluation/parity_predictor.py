@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.evaluation.parity import Check, Fixture, close, exact, skipped
+from backend.inference.cfr import Cascade, CascadedSegmenter
 from backend.inference.predictor import ClickPredictor, Network
-from backend.inference.segmenter import State
+from backend.inference.segmenter import Segmenter, State
 from backend.inference.zoom_in import ZoomIn
 from converters.frames import Click
 
@@ -21,6 +22,7 @@ POINT_TOLERANCE = 1e-4
 IMAGE_MEAN_TOLERANCE = 1e-5
 ZOOM_SETTINGS = {"target_size", "skip_clicks", "expansion_ratio", "min_crop_size", "recompute_thresh_iou", "prob_thresh"}
 PREDICTOR_SETTINGS = {"max_size": "longest_side", "net_clicks_limit": "clicks_limit"}
+CASCADE_SETTINGS = {"cascade_step", "cascade_adaptive", "cascade_clicks"}
 UINT16 = 65535.0
 
 
@@ -47,12 +49,12 @@ class Recorder:
 def unsupported(variant: Mapping[str, Any]) -> str | None:
     """Why a variant cannot be run, None where it can."""
     unknown = set(variant.get("zoom_in") or {}) - ZOOM_SETTINGS
-    unknown |= set(variant.get("predictor_params") or {}) - set(PREDICTOR_SETTINGS)
+    unknown |= set(variant.get("predictor_params") or {}) - set(PREDICTOR_SETTINGS) - CASCADE_SETTINGS
     return f"the settings {', '.join(sorted(unknown))} are not supported yet" if unknown else None
 
 
-def predictor(net: Network, variant: Mapping[str, Any]) -> ClickPredictor:
-    """The predictor with a variant's settings, the original's stale RoI included."""
+def predictor(net: Network, variant: Mapping[str, Any]) -> Segmenter:
+    """The predictor with a variant's settings, the original's stale RoI and nested cascades included."""
     zoom_in = variant.get("zoom_in")
     if zoom_in is not None:
         settings = dict(zoom_in)
@@ -60,8 +62,13 @@ def predictor(net: Network, variant: Mapping[str, Any]) -> ClickPredictor:
             height, width = settings["target_size"]
             settings["target_size"] = (height, width)
         zoom_in = ZoomIn(**settings, keep_stale_roi=True)
-    options = {PREDICTOR_SETTINGS[key]: value for key, value in (variant.get("predictor_params") or {}).items()}
-    return ClickPredictor(net=net, name="parity", version="parity", zoom_in=zoom_in, flip=bool(variant["with_flip"]), **options)
+    params = variant.get("predictor_params") or {}
+    options = {PREDICTOR_SETTINGS[key]: value for key, value in params.items() if key in PREDICTOR_SETTINGS}
+    plain = ClickPredictor(net=net, name="parity", version="parity", zoom_in=zoom_in, flip=bool(variant["with_flip"]), **options)
+    steps, clicks = int(params.get("cascade_step") or 0), int(params.get("cascade_clicks", 1))
+    if steps < 1 or clicks < 1:
+        return plain
+    return CascadedSegmenter(plain, Cascade(steps - 1, bool(params.get("cascade_adaptive")), clicks), as_published=True)
 
 
 def as_clicks(recorded: Sequence[Sequence[float]]) -> list[Click]:
@@ -134,7 +141,7 @@ def compare_lists(fixture: str, stage: str, ours: Sequence[Any], recorded: Seque
     return exact(fixture, stage, len(wrong) + missing, (wrong or [f"{len(ours)} entries, recorded {len(recorded)}"])[0])
 
 
-def _click_through(segmenter: ClickPredictor, image: NDArray[np.uint8], clicks: Sequence[Click]) -> list[State]:
+def _click_through(segmenter: Segmenter, image: NDArray[np.uint8], clicks: Sequence[Click]) -> list[State]:
     encoding = segmenter.encode(image)
     states = [segmenter.start(encoding)]
     for count in range(1, len(clicks) + 1):

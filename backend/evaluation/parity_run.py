@@ -13,7 +13,9 @@ from converters.errors import RSISegError
 FAMILIES = {
     "ritm_": parity_networks.check,
     "simpleclick_": parity_networks.check,
+    "cfr_icl_": parity_networks.check,
     "stub_ritm": parity_stub.check,
+    "stub_cfr": parity_stub.check,
     "protocol_ritm": parity_protocol.check,
 }
 # Arrays that stages read and none compares.

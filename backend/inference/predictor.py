@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ class ClickPredictor:
     longest_side: int | None = None
     clicks_limit: int | None = None
     device: torch.device | str = "cpu"
-    takes_boxes: ClassVar[bool] = False
+    takes_boxes: bool = field(default=False, init=False)
 
     def encode(self, image: NDArray[np.uint8]) -> Encoding:
         """image: HxWxC uint8, C = bands of each recipe. Raises ContractError for anything else."""

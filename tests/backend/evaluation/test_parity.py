@@ -26,16 +26,26 @@ def fixtures(shared: Path) -> Path:
     return shared / "reference" / "fixtures"
 
 
-@pytest.mark.parametrize("name", ["stub_ritm", "protocol_ritm", "ritm_hrnet18s", "simpleclick_vit_xtiny448"])
+STAGES = {
+    "stub_ritm": 88,
+    "stub_cfr": 56,
+    "protocol_ritm": 4,
+    "ritm_hrnet18s": 17,
+    "simpleclick_vit_xtiny448": 16,
+    "cfr_icl_vit_xtiny448": 16,
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_everything_recorded_is_reproduced(fixtures, name):
     checks = list(check_fixture(fixtures, name))
     assert [check.as_json() for check in checks if check.ok is False] == []
     arrays = {check.stage for check in checks if check.ok}
-    assert len(arrays) == {"stub_ritm": 88, "protocol_ritm": 4, "ritm_hrnet18s": 17, "simpleclick_vit_xtiny448": 16}[name]
+    assert len(arrays) == STAGES[name]
 
 
 # Keys and raw outputs; the whole fixtures, a minute on two cores, are `rsiseg parity`'s.
-@pytest.mark.parametrize(("name", "stages"), [("ritm_hrnet32", 5), ("simpleclick_vit_base448", 7)])
+@pytest.mark.parametrize(("name", "stages"), [("ritm_hrnet32", 5), ("simpleclick_vit_base448", 7), ("cfr_icl_vit_base448", 7)])
 def test_large_networks_compute_what_was_recorded(fixtures, name, stages):
     checks = list(islice(check_fixture(fixtures, name), stages))
     assert all(check.stage == "keys" or check.stage.startswith("raw:") for check in checks)
@@ -50,6 +60,7 @@ def test_large_networks_compute_what_was_recorded(fixtures, name, stages):
         "simpleclick_vit_base448_upsample_x4",
         "simpleclick_vit_large448",
         "simpleclick_vit_huge448",
+        "cfr_icl_vit_huge448",
     ],
 )
 def test_a_key_list_alone_is_a_stage_of_its_own(fixtures, name):
@@ -129,10 +140,10 @@ def test_an_array_nothing_is_compared_with_is_named(copied):
 
 
 def test_a_setting_that_is_not_supported_is_skipped_and_the_rest_still_runs(copied):
-    spoil(copied, lambda variant: variant["predictor_params"].__setitem__("cascade_step", 3))
+    spoil(copied, lambda variant: variant["predictor_params"].__setitem__("optimize_after_n_clicks", 3))
     checks = list(check_fixture(copied, "stub_ritm"))
     assert not [check for check in checks if check.ok is False]
-    assert any("cascade_step" in (check.reason or "") for check in checks)
+    assert any("optimize_after_n_clicks" in (check.reason or "") for check in checks)
     assert sum(check.ok is True for check in checks) == 8
 
 
