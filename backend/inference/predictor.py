@@ -10,34 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.errors import ContractError
 from backend.inference import flip as flipping
 from backend.inference.click_maps import points_tensor
 from backend.inference.crop import Crop, IndexClick, Roi, limit_longest_side, resize
+from backend.inference.encoding import Encoding, encode_pixels, initial_map, read_only
 from backend.inference.segmenter import State
 from backend.inference.zoom_in import View, ZoomIn, ZoomMemory
-from converters.frames import Box, Click, Size, network_index
+from converters.frames import Box, Click
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """`net(x, points)`: x float32 [B, C + 1, H, W] (image 0..1 un-normalised, then the previous probability), points [B, 2n, 3] (see
 `click_maps.points_tensor`) -> logits [B, 1, h, w]. Normalisation and disks are inside the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """An image on the network's device. pixels: uint8 [1, C, H, W]; scaled to 0..1 only inside the RoI, click by click."""
-
-    pixels: Tensor
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.pixels.shape[2], self.pixels.shape[3]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that keeping this encoding costs."""
-        return self.pixels.numel() * self.pixels.element_size()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -67,14 +50,7 @@ class ClickPredictor:
 
     def encode(self, image: NDArray[np.uint8]) -> Encoding:
         """image: HxWxC uint8, C = bands of each recipe. Raises ContractError for anything else."""
-        bands = len(self.recipes[0])
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != bands or 0 in image.shape:
-            raise ContractError(
-                f"{self.name} was given an image of shape {image.shape} and type {image.dtype}; it takes HxWx{bands} uint8; "
-                f"read the raster in one of its band recipes and stretch it to 8 bit"
-            )
-        pixels = torch.tensor(image).permute(2, 0, 1)[None].contiguous()
-        return Encoding(pixels.to(self.device))
+        return encode_pixels(image, name=self.name, bands=len(self.recipes[0]), device=self.device)
 
     def start(self, encoding: Encoding, initial_mask: NDArray[np.bool_] | None = None, box: Box | None = None) -> State:
         """Zeros, or the HxW mask as 0 and 1; the first click then corrects it, and ZoomIn looks at it as it would at a prediction.
@@ -82,13 +58,7 @@ class ClickPredictor:
         With a box, ZoomIn shows the first click inside it; without ZoomIn the network sees the whole image all the same.
         """
         drawn = None if box is None or self.zoom_in is None else self.zoom_in.of_box(box, encoding.size)
-        if initial_mask is None:
-            return State(_read_only(np.zeros(encoding.size, np.float32)), drawn or ZoomMemory())
-        if initial_mask.shape != encoding.size:
-            raise ContractError(
-                f"the mask to be corrected is {initial_mask.shape}, the image {encoding.size} (rows, cols); they must agree"
-            )
-        return State(_read_only(np.asarray(initial_mask, bool).astype(np.float32)), drawn or ZoomMemory(predicted=True))
+        return State(initial_map(encoding.size, initial_mask), drawn or ZoomMemory(predicted=initial_mask is not None))
 
     def step(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> State:
         """The state after the last click; `state` is the one after all but the last. One forward pass (see ZoomIn.skip_clicks=0)."""
@@ -102,10 +72,7 @@ class ClickPredictor:
 
         A second look zooms on what the first one found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
         """
-        if not clicks:
-            raise ContractError("a step was asked for without a click; `start` gives the state before the first click")
-        size = Size(width=encoding.size[1], height=encoding.size[0])
-        placed: list[IndexClick] = [(*network_index(click, size), click.positive) for click in clicks]
+        placed = encoding.placed(clicks)
         memory = state.memory or ZoomMemory()
         found = state.probability if memory.found is None else memory.found
         after = self._forward_pass(encoding, placed, state.probability, found, memory)
@@ -132,7 +99,7 @@ class ClickPredictor:
         if view.paste is not None:
             probability = Crop(view.paste, roi.size).paste(probability, encoding.size)
         array = np.ascontiguousarray(probability[0, 0].cpu().numpy())
-        return State(_read_only(array), ZoomMemory(roi=view.paste, predicted=True))
+        return State(read_only(array), ZoomMemory(roi=view.paste, predicted=True))
 
     def _probability(self, x: Tensor, clicks: list[IndexClick]) -> Tensor:
         """[1, C + 1, H, W] to probabilities [1, 1, H, W] through LimitLongestSide, flip averaging and the network."""
@@ -148,8 +115,3 @@ class ClickPredictor:
         if self.flip:
             logits = flipping.average(logits)
         return resize(logits.sigmoid(), size)
-
-
-def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    array.setflags(write=False)
-    return array
