@@ -105,9 +105,9 @@ class Views:
                 raise ContractError("the body of /setup is no JSON object; expected what Label Studio sends")
             project = str(body.get("project") or "")
             params = read_extra_params(body.get("extra_params"))
-            self._runtime.checked_model(params.get("name"))
+            version = self._runtime.version_for(params)  # raises before anything wrong is kept
             self._runtime.projects.put(project, params)
-            return jsonify({"model_version": self._runtime.model_version(project)})
+            return jsonify({"model_version": version})
         except RSISegError as error:
             logger.warning("setup of project %s: %s", body.get("project") if isinstance(body, dict) else None, error)
             self._runtime.metrics.failures.labels(type(error).__name__).inc()

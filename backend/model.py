@@ -92,14 +92,14 @@ class RSISegModel(LabelStudioMLBase):
         prompt = contract.read_prompt(context, config)
         if prompt is None:
             return self._nothing(runtime)
-        settings = prediction_settings(prompt.tag.attributes, self._project_params(runtime))
+        settings = prediction_settings(prompt.tag.attributes, self._project_params(runtime), runtime.settings.prediction)
         target = contract.target_tag(config, prompt, settings.output)
         name = runtime.checked_model(settings.model)
         task = contract.checked_task(task)
         image = runtime.imagery.of_task(task, contract.image_field(config, prompt))
         clicks = contract.native_clicks(prompt, image.native, image.display)
         box = contract.native_box(prompt, image.native, image.display)
-        model = runtime.models.get(name)
+        model = runtime.models.get(name).refined(settings.cascade)
         if box is not None and not model.segmenter.takes_boxes:
             clicks = (box.centre,)
         outcome = self._outcome(runtime, image, clicks, box, model, settings)
@@ -111,7 +111,13 @@ class RSISegModel(LabelStudioMLBase):
             image=prompt.image,
             label=prompt.label,
             display=image.display,
-            meta={"model": name, "version": model.version, "clicks": len(clicks), "cfr": settings.cfr, **({"box": True} if box else {})},
+            meta={
+                "model": name,
+                "version": model.version,
+                "clicks": len(clicks),
+                "cfr": str(settings.cascade),
+                **({"box": True} if box else {}),
+            },
         )
         found = _told(prompt, clicks, name, outcome)
         if region is None:
@@ -130,8 +136,9 @@ class RSISegModel(LabelStudioMLBase):
         settings: PredictionSettings,
     ) -> Outcome:
         pixels = runtime.imagery.pixel_key(image, settings.recipes(model.segmenter.recipes))
+        plain = runtime.models.get(model.name).segmenter.version  # encodings are the same whichever way clicks are refined
         return runtime.sessions.outcome(
-            SessionKey(pixels, model.segmenter.version, box=box),
+            SessionKey(pixels, plain, box=box, cascade=settings.cascade.suffix),
             clicks,
             segmenter=model.segmenter,
             device=model.device,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
+from backend.inference.cfr import Cascade, cascaded
 from backend.inference.segmenter import Segmenter
 from backend.model_names import ModelNames
 
@@ -28,6 +29,10 @@ class LoadedModel:
     version: str
     segmenter: Segmenter
     device: Lock
+
+    def refined(self, cascade: Cascade) -> LoadedModel:
+        """The same model with its clicks refined, and a version that says so."""
+        return replace(self, version=self.version + cascade.suffix, segmenter=cascaded(self.segmenter, cascade))
 
 
 class ModelPool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backend.errors import ModelError
 from backend.imagery import Imagery, Resolves
 from backend.metrics import Metrics
 from backend.model_names import ModelNames
@@ -12,6 +12,8 @@ from backend.model_pool import Loader, ModelPool
 from backend.project_store import ProjectStore
 from backend.session import Sessions
 from backend.settings import ServerSettings
+from backend.tag_settings import prediction_settings
+from converters.errors import RSISegError
 from converters.resolver import LabelStudioAccess, Resolver
 
 # Shares of the memory that --cache-mb grants. States are one float32 map a click, and the only ones that cost a forward pass to lose.
@@ -31,14 +33,19 @@ class Runtime:
     metrics: Metrics
 
     def model_version(self, project: str) -> str:
-        """`model_version` of the model that answers in a project unless a tag names another. Raises ModelError for an unknown one."""
-        return self.models.version(self.checked_model(self.projects.get(project).get("name")))
+        """`model_version` of the model that answers in a project unless a tag says otherwise. Raises for an unknown one."""
+        return self.version_for(self.projects.get(project))
+
+    def version_for(self, params: Mapping[str, str]) -> str:
+        """As `model_version`, with a project's settings as `ProjectStore` keeps them. Raises for settings without a meaning."""
+        settings = prediction_settings({}, params, self.settings.prediction)
+        return self.models.version(self.checked_model(settings.model)) + settings.cascade.suffix
 
     def known_version(self, project: str) -> str:
-        """As `model_version`, for answers without a mask: "none" where the project's model is unknown, which the log says elsewhere."""
+        """As `model_version`, for answers without a mask: "none" where the project's settings are wrong, which the log says elsewhere."""
         try:
             return self.model_version(project)
-        except ModelError:
+        except RSISegError:
             return "none"
 
     def checked_model(self, wanted: str | None) -> str:

@@ -5,6 +5,7 @@
 | RSISEG_HOST, RSISEG_PORT | address to listen on |
 | RSISEG_WORKERS, RSISEG_THREADS | processes, and threads in each |
 | RSISEG_MODEL | registry name or .safetensors file of the model that no project or tag overrides |
+| RSISEG_CFR, RSISEG_CFR_CLICKS | refinement that no project or tag overrides: `off`, `4`, `auto:4`; of the first `1` clicks or `all` |
 | RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
 | RSISEG_DATA_DIR | folder for what must survive a restart; the workers share it |
 | RSISEG_ROOT | folders that rasters may be read from, separated as in PATH |
@@ -23,7 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.errors import UsageError
+from backend.errors import ContractError, UsageError
+from backend.inference.cfr import Cascade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class ServerSettings:
     workers: int = 1
     threads: int = 8
     model: str = "default"
+    cfr: str = "off"
+    cfr_clicks: str = "1"
     device: str = "auto"
     data_dir: Path = Path("rsiseg-data")
     roots: tuple[Path, ...] = ()
@@ -54,9 +58,18 @@ class ServerSettings:
         for name, least in {"port": 0, "workers": 1, "threads": 1, "cache_mb": 1}.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        try:
+            Cascade.parse(self.cfr, self.cfr_clicks)
+        except ContractError as error:
+            raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks) cannot be used: {error}") from None
         for root in (*self.roots, *([self.document_root] if self.document_root else [])):
             if not root.is_dir():
                 raise UsageError(f"{root} is not a folder; --root and --document-root name existing folders that hold rasters or pictures")
+
+    @property
+    def prediction(self) -> Mapping[str, str]:
+        """What `prediction_settings` takes from the server where neither tag nor project says anything."""
+        return {"cfr": self.cfr, "cfr_clicks": self.cfr_clicks}
 
     @property
     def cache_bytes(self) -> int:
@@ -71,7 +84,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
         return next((environ[name] for name in names if environ.get(name)), None)
 
     given: dict[str, object] = {}
-    for name in ("host", "model", "device", "basic_auth_user", "basic_auth_password"):
+    for name in ("host", "model", "cfr", "cfr_clicks", "device", "basic_auth_user", "basic_auth_password"):
         given[name] = text(f"RSISEG_{name.upper()}")
     for name in ("port", "workers", "threads", "cache_mb"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ContractError
+from backend.inference.cfr import OFF, Cascade
 from converters.bands import parse_bands
 
 OUTPUTS = ("brush", "polygon")
@@ -16,13 +17,13 @@ class PredictionSettings:
     """How one click is to be answered.
 
     model: registry name, None for the server's own. output: "brush", "polygon", or None for what the label config offers.
-    recipe: letters of the bands to read, None for the model's own recipes. cfr: "off".
+    recipe: letters of the bands to read, None for the model's own recipes. cascade: how clicks are refined.
     """
 
     model: str | None = None
     output: str | None = None
     recipe: tuple[str, ...] | None = None
-    cfr: str = "off"
+    cascade: Cascade = OFF
 
     def recipes(self, of_model: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
         """The band recipes to try. Raises ContractError when the wanted one has another number of bands than the model reads."""
@@ -36,30 +37,29 @@ class PredictionSettings:
         return (self.recipe,)
 
 
-def prediction_settings(attributes: Mapping[str, str], project: Mapping[str, str]) -> PredictionSettings:
+def prediction_settings(
+    attributes: Mapping[str, str], project: Mapping[str, str], server: Mapping[str, str] | None = None
+) -> PredictionSettings:
     """Settings of one click.
 
-    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`); they win.
-    project: of `ProjectStore`, the same names without `model_`; what neither says is the server's default.
+    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`, `model_cfr_clicks`); they win, each on its own.
+    project: of `ProjectStore`, the same names without `model_`. server: likewise, for what neither says; what nobody says is off.
     Raises ContractError for a value without a meaning. Whether the model exists is the registry's to say.
     """
 
     def value(name: str) -> str | None:
         # An empty attribute is one that was left blank in a form.
-        return attributes.get(f"model_{name}") or project.get(name) or None
+        return attributes.get(f"model_{name}") or project.get(name) or (server or {}).get(name) or None
 
     output = value("output")
     if output is not None and output not in OUTPUTS:
         raise ContractError(
             f'model_output is "{output}"; expected {" or ".join(OUTPUTS)}; correct the smart tag or the project\'s extra params'
         )
-    if (cfr := value("cfr") or "off") != "off":
-        raise ContractError(
-            f'model_cfr is "{cfr}", but this version has no cascade-forward refinement; write model_cfr="off" or leave it out'
-        )
     bands = value("bands")
     return PredictionSettings(
         model=value("name"),
         output=output,
         recipe=None if bands is None else parse_bands(bands),
+        cascade=Cascade.parse(value("cfr") or "off", value("cfr_clicks") or "1"),
     )

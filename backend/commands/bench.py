@@ -31,7 +31,12 @@ _PATH = click.Path(path_type=Path)
     help="Folder with images/, labels/ and classes.json, or a COCO instances JSON with images/ beside it.",
 )
 @click.option(
-    "--model", "models", required=True, multiple=True, help="Registry name, .safetensors file, or the baseline grabcut; may be repeated."
+    "--model",
+    "models",
+    required=True,
+    multiple=True,
+    help="Registry name, .safetensors file, or the baseline grabcut; refined with +cfr4, +acfr4, +acfr4@clicks=all behind it; "
+    "may be repeated.",
 )
 @click.option("--json", "out", type=_PATH, help="File for all numbers; results by object are written beside it.")
 @click.option("--bands", help="Meaning of the images' channels, such as RGB or IRRG. [default: channels are taken as they are]")

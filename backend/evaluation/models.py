@@ -1,30 +1,45 @@
-"""What `rsiseg bench --model` accepts: registry names, weight files, and baselines without weights."""
+"""What `rsiseg bench --model` accepts: registry names, weight files, baselines without weights, each with or without refinement."""
 
 from __future__ import annotations
 
 import re
 
-from backend.errors import UsageError
+from backend.errors import ContractError, UsageError
 from backend.evaluation.grabcut import GrabCut
+from backend.inference.cfr import OFF, Cascade, cascaded
 from backend.inference.segmenter import Segmenter
 from backend.segmenters import registry
 
 BASELINES = {"grabcut": GrabCut}
 
-_REFINEMENT = re.compile(r"(\+a?cfr\d*|@clicks=\w*)+$")
+_REFINED = re.compile(r"(?P<name>.+)\+(?P<auto>a?)cfr(?P<passes>\d+)(?:@clicks=(?P<clicks>all|\d+))?", re.ASCII)
+_MEANT_REFINED = re.compile(r"(\+a?cfr\w*|@clicks=.*)+$")
 
 
 def load_model(name: str, device: str = "cpu") -> Segmenter:
     """The segmenter of that name: a baseline, a registry name (`default` included), or the path of a .safetensors file.
 
-    device: for networks; baselines run on the CPU. Raises UsageError for refinement suffixes, which are not built yet, and ModelError
-    for an unknown name or weights that are not there.
+    With the suffix `+cfr4` or `+acfr4` its first click is refined by 4 or up to 4 further passes (MODELS.md 6.3), with `@clicks=3` or
+    `@clicks=all` behind it the first three or all.
+    device: for networks; baselines run on the CPU. Raises UsageError for a suffix without a meaning, and ModelError for an unknown name
+    or weights that are not there.
     """
-    suffix = _REFINEMENT.search(name)
-    if suffix:
+    name, cascade = _split(name)
+    return cascaded(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), cascade)
+
+
+def _split(name: str) -> tuple[str, Cascade]:
+    refined = _REFINED.fullmatch(name)
+    if refined is not None and not _MEANT_REFINED.search(refined["name"]):
+        try:
+            cfr = f"auto:{refined['passes']}" if refined["auto"] else refined["passes"]
+            return refined["name"], Cascade.parse(cfr, refined["clicks"] or "1")
+        except ContractError as error:
+            raise UsageError(f"the model {name} asks for a refinement that there is not: {error}") from None
+    meant = _MEANT_REFINED.search(name)
+    if meant:
         raise UsageError(
-            f"the model {name} asks for the refinement {suffix.group()}, which this version cannot measure; give {name[: suffix.start()]}"
+            f"the model {name} ends in {meant.group()}; expected a suffix such as +cfr4, +acfr4 or +acfr4@clicks=all; "
+            f"write one of those, or {name[: meant.start()]} alone"
         )
-    if name in BASELINES:
-        return BASELINES[name]()
-    return registry.load(name, device=device)
+    return name, OFF

@@ -64,7 +64,7 @@ class FakeSegmenter:
             self.overlaps += self._running > 1
             self.steps.append(tuple(clicks))
         time.sleep(self.seconds)
-        assert len(state.memory) == len(clicks) - 1, "the state before the last click must be handed in"
+        assert len(state.memory) in {len(clicks) - 1, len(clicks)}, "the state before the last click, or of an earlier pass of it"
         last = clicks[-1]
         height, width = encoding.image.shape[:2]
         rows, cols = np.mgrid[:height, :width] + 0.5
@@ -75,4 +75,4 @@ class FakeSegmenter:
         probability.setflags(write=False)
         with self._lock:
             self._running -= 1
-        return State(probability, memory=(*state.memory, last))
+        return State(probability, memory=(*state.memory[: len(clicks) - 1], last))

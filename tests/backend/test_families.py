@@ -30,11 +30,11 @@ def server(request: pytest.FixtureRequest, files: Path, tmp_path: Path) -> Calla
         settings = ServerSettings(model=request.param, device="cpu", roots=(files,), data_dir=tmp_path / "data")
         client = create_app(runtime=make_runtime(settings)).test_client()
 
-        def ask(*points: dict[str, Any]) -> dict[str, Any]:
+        def ask(*points: dict[str, Any], **attributes: str) -> dict[str, Any]:
             body = {
                 "tasks": [{"id": 4, "data": {"image": "imgs/small.png"}}],
                 "project": "1.1",
-                "label_config": config(),
+                "label_config": config(**attributes),
                 "params": {"context": {"result": list(points)}},
             }
             (entry,) = client.post("/predict", json=body).json["results"]
@@ -47,13 +47,19 @@ def server(request: pytest.FixtureRequest, files: Path, tmp_path: Path) -> Calla
     return start
 
 
-def test_clicked_one_by_one_or_replayed_at_once_the_bits_are_the_same(server: Callable[[], Ask]) -> None:
+@pytest.mark.parametrize("attributes", [{}, {"model_cfr": "2", "model_cfr_clicks": "all"}, {"model_cfr": "auto:3"}], ids=str)
+def test_clicked_one_by_one_or_replayed_at_once_the_bits_are_the_same(server: Callable[[], Ask], attributes: dict[str, str]) -> None:
     ask = server()
-    stepwise = [ask(*CLICKS[:count]) for count in (1, 2, 3)]
-    assert ask(*CLICKS[:2]) == stepwise[1], "undo"
+    stepwise = [ask(*CLICKS[:count], **attributes) for count in (1, 2, 3)]
+    assert ask(*CLICKS[:2], **attributes) == stepwise[1], "undo"
     fresh = server()
-    assert fresh(*CLICKS) == stepwise[2]
-    assert fresh(*CLICKS[:1]) == stepwise[0]
+    assert fresh(*CLICKS, **attributes) == stepwise[2]
+    assert fresh(*CLICKS[:1], **attributes) == stepwise[0]
+
+
+def test_refinement_changes_the_answer(server: Callable[[], Ask]) -> None:
+    ask = server()
+    assert ask(CLICKS[0])["rle"] != ask(CLICKS[0], model_cfr="2")["rle"]
 
 
 def test_the_answer_says_which_model_gave_it(server: Callable[[], Ask], request: pytest.FixtureRequest) -> None:

@@ -19,7 +19,7 @@ from backend.evaluation import runner
 from backend.evaluation.grabcut import GrabCut
 from backend.inference.segmenter import State
 from converters.errors import RasterError, RSISegError
-from converters.frames import Click
+from converters.frames import Box, Click
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ class Greedy:
     name = version = "greedy"
     recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"), ("IR", "R", "G"))
     threshold = 0.5
+    takes_boxes = False
     steps = 0
     encodings: list[np.ndarray]
 
@@ -58,7 +59,7 @@ class Greedy:
         self.encodings.append(image)
         return image
 
-    def start(self, encoding: np.ndarray, initial_mask: np.ndarray | None = None) -> State:
+    def start(self, encoding: np.ndarray, initial_mask: np.ndarray | None = None, box: Box | None = None) -> State:
         return State(np.zeros(encoding.shape[:2], np.float32))
 
     def step(self, encoding: np.ndarray, clicks: Sequence[Click], state: State) -> State:
@@ -204,6 +205,15 @@ def test_a_split_file_chooses_images(data: Path, tmp_path: Path) -> None:
     assert list(json.loads((tmp_path / "out.json").read_text())["models"]["greedy"]["by_image"]) == ["two.png"]
 
 
+@pytest.mark.parametrize(("suffix", "passes"), [("+cfr2", 20 + 2), ("+cfr2@clicks=3", 20 + 6), ("+acfr5@clicks=all", 40)])
+def test_a_refined_model_is_measured_beside_the_plain_one(data: Path, tmp_path: Path, suffix: str, passes: int) -> None:
+    """Greedy reads no map, so that its second pass changes nothing and an adaptive cascade ends there."""
+    bench("--data", data, "--model", f"greedy{suffix}", "--limit", 1, "--json", tmp_path / "out.json")
+    assert Greedy.steps == passes
+    numbers = json.loads((tmp_path / "out.json").read_text())["models"][f"greedy{suffix}"]
+    assert numbers["version"] == f"greedy{suffix}"
+
+
 def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Greedy()
     monkeypatch.setitem(bench_models.BASELINES, "greedy", lambda: segmenter)
@@ -215,8 +225,11 @@ def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["--model", "greedy+cfr4"], UsageError, r"refinement \+cfr4.*give greedy"),
-        (["--model", "greedy+acfr4@clicks=all"], UsageError, r"refinement \+acfr4@clicks=all"),
+        (["--model", "greedy+cfr"], UsageError, r"ends in \+cfr; expected .*\+acfr4@clicks=all.*greedy alone"),
+        (["--model", "greedy@clicks=all"], UsageError, r"ends in @clicks=all"),
+        (["--model", "greedy+cfr2+acfr4"], UsageError, r"ends in \+cfr2\+acfr4"),
+        (["--model", "greedy+cfr99"], UsageError, r"at most 20"),
+        (["--model", "no_such+cfr4"], ModelError, "'no_such'"),
         (["--model", "no_such"], ModelError, "no_such"),
         (["--model", "greedy", "--resume"], UsageError, "without --json"),
         (["--model", "greedy", "--min-area", "100000"], UsageError, "no object of at least 100000 px"),
