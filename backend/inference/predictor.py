@@ -61,7 +61,7 @@ class ClickPredictor:
         return State(initial_map(encoding.size, initial_mask), drawn or ZoomMemory(predicted=initial_mask is not None))
 
     def step(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> State:
-        """The state after the last click; `state` is the one after all but the last. One forward pass (see ZoomIn.skip_clicks=0)."""
+        """The state after the last click; `state` is the one after all but the last. One forward pass, more where ZoomIn looks again."""
         done = False
         while not done:
             state, done = self.look(encoding, clicks, state)
@@ -70,15 +70,16 @@ class ClickPredictor:
     def look(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> tuple[State, bool]:
         """One forward pass, and whether the click is predicted with it; otherwise the state is to be looked at once more.
 
-        A second look zooms on what the first one found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
+        Another look zooms on what the last one found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
         """
         placed = encoding.placed(clicks)
         memory = state.memory or ZoomMemory()
         found = state.probability if memory.found is None else memory.found
         after = self._forward_pass(encoding, placed, state.probability, found, memory)
-        if self.zoom_in is None or not self.zoom_in.wants_second_look(after.memory, after.probability):
+        looks = memory.looks + 1
+        if self.zoom_in is None or not self.zoom_in.wants_another_look(placed, after.memory, after.probability, looks):
             return after, True
-        return State(state.probability, replace(after.memory, found=after.probability)), False
+        return State(state.probability, replace(after.memory, found=after.probability, looks=looks)), False
 
     @torch.inference_mode()
     def _forward_pass(

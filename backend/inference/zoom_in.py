@@ -24,11 +24,13 @@ class ZoomMemory:
     predicted: whether the state's probability map is a prediction (or a mask to be corrected) that a RoI may be taken from. A RoI
         without a prediction was drawn by the annotator (a box), and the next click is looked at there.
     found: HxW float32, the map that a RoI is to be taken from, where it is not the one that the network is to read.
+    looks: forward passes that the click at hand has taken already; 0 between clicks.
     """
 
     roi: Roi | None = None
     predicted: bool = False
     found: NDArray[np.float32] | None = field(default=None, compare=False)
+    looks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class ZoomIn:
         resolution: a RoI below `target_size` is enlarged.
     recompute_thresh_iou: the RoI is replaced when its overlap with the one the last prediction asks for falls below this.
     prob_thresh: probability above which a pixel counts as object when its bounding box is taken.
+    first_window: side in image px of the window about the click that is seen while nothing is known of the object; None shows the whole
+        image. On an aerial chip squeezed to 224 px a car is a dozen pixels; a window starts near the object's scale. Needs skip_clicks=-1.
+    first_looks: forward passes that the first click may take with `first_window`: it is predicted again in the RoI of what was found while
+        that overlaps the window just seen by less than `again_below`, so the network finds the object's scale, not the annotator.
     keep_stale_roi: what happens when the last prediction is empty and skip_clicks >= 0. The authors' code then shows the network the
         whole image and squeezes the answer into the old RoI (MODELS.md, gotcha 16). False forgets the RoI instead, so that the answer
         lies where the network saw it; True reproduces the original, for parity.
@@ -67,6 +73,9 @@ class ZoomIn:
     min_crop_size: int = 200
     recompute_thresh_iou: float = 0.5
     prob_thresh: float = 0.5
+    first_window: int | None = None
+    first_looks: int = 1
+    again_below: float = 0.6
     keep_stale_roi: bool = False
 
     def view(self, clicks: Sequence[IndexClick], probability: NDArray[np.float32], memory: ZoomMemory) -> View:
@@ -82,9 +91,9 @@ class ZoomIn:
         if wanted is None and self.skip_clicks >= 0:
             return View(None, memory.roi if self.keep_stale_roi else None)
         if wanted is None:
-            wanted = _whole(probability)
+            wanted = self._first_roi(clicks, probability)
         roi = memory.roi
-        if roi is None or not _holds_positives(roi, clicks) or wanted.iou(roi) < self.recompute_thresh_iou:
+        if roi is None or memory.looks or not _holds_positives(roi, clicks) or wanted.iou(roi) < self.recompute_thresh_iou:
             roi = wanted
         return View(self._crop(roi), roi)
 
@@ -93,15 +102,34 @@ class ZoomIn:
         (height, width), rows, cols = size, _pixels(box.row_min, box.row_max), _pixels(box.col_min, box.col_max)
         return ZoomMemory(roi=Roi(*self._expand(*rows, height), *self._expand(*cols, width)))
 
-    def wants_second_look(self, memory: ZoomMemory, probability: NDArray[np.float32]) -> bool:
-        """Whether the click just predicted on the whole image should be predicted again inside the (small) object it found.
+    def wants_another_look(self, clicks: Sequence[IndexClick], memory: ZoomMemory, probability: NDArray[np.float32], looks: int) -> bool:
+        """Whether the click just predicted should be predicted again, in the RoI of what was found.
 
-        memory, probability: as this click left them. Happens with skip_clicks=0 only.
+        memory, probability: as this click left them. looks: forward passes it has taken so far. Published: with skip_clicks=0 only, after a
+        look at the whole image that found something small. Ours: on the first click, with `first_window`.
         """
-        if self.skip_clicks > 0 or memory.roi is not None or not memory.predicted:
+        if not memory.predicted:
+            return False
+        if self.first_window is not None:
+            found = self._wanted_roi(clicks, probability) if len(clicks) == 1 and looks < self.first_looks else None
+            return found is not None and memory.roi is not None and found.iou(memory.roi) < self.again_below
+        if self.skip_clicks > 0 or memory.roi is not None:
             return False
         found = self._wanted_roi((), probability)
         return found is not None and found.iou(_whole(probability)) < 0.5
+
+    def _first_roi(self, clicks: Sequence[IndexClick], probability: NDArray[np.float32]) -> Roi:
+        """Where to look while nothing is known: the whole image, or the window about the newest positive click, moved inside the image."""
+        whole = _whole(probability)
+        positive = [(row, col) for row, col, sign in clicks if sign]
+        if self.first_window is None or not positive:
+            return whole
+        bounds: list[int] = []
+        for place, length in zip(positive[-1], whole.size, strict=True):
+            side = min(self.first_window, length)
+            low = min(max(round(place - side / 2), 0), length - side)
+            bounds += [low, low + side - 1]
+        return Roi(*bounds)
 
     def _wanted_roi(self, clicks: Sequence[IndexClick], probability: NDArray[np.float32]) -> Roi | None:
         """The object's bounding box, positive clicks included, expanded; None where no pixel is object."""

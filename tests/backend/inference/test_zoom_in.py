@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,7 @@ def test_a_drawn_box_is_where_even_a_skipped_click_is_looked_at():
     view = zoom.view([(119.5, 394, True)], np.zeros((300, 400), np.float32), drawn)
     assert view.paste == Roi(92, 148, 386, 399)
     assert view.crop is not None and view.crop.roi == view.paste
-    assert not zoom.wants_second_look(drawn, np.zeros((300, 400), np.float32))
+    assert not zoom.wants_another_look([], drawn, np.zeros((300, 400), np.float32), 1)
 
 
 def test_a_box_without_area_is_a_region_all_the_same():
@@ -97,11 +99,11 @@ def test_an_empty_prediction_forgets_the_roi_unless_the_originals_behaviour_is_a
 
 def test_a_second_look_is_for_small_objects_and_skip_clicks_0_alone():
     small, large = object_map(), object_map(rows=(0, 299), cols=(0, 399))
-    assert ZoomIn(skip_clicks=0, min_crop_size=60).wants_second_look(SEEN, small)
-    assert not ZoomIn(skip_clicks=0, min_crop_size=60).wants_second_look(SEEN, large)
-    assert not ZoomIn(skip_clicks=0).wants_second_look(SEEN, np.zeros((300, 400), np.float32))
-    assert not ZoomIn(skip_clicks=0).wants_second_look(ZoomMemory(Roi(0, 9, 0, 9), True), small)
-    assert not ZoomIn(skip_clicks=1, min_crop_size=60).wants_second_look(SEEN, small)
+    assert ZoomIn(skip_clicks=0, min_crop_size=60).wants_another_look([], SEEN, small, 1)
+    assert not ZoomIn(skip_clicks=0, min_crop_size=60).wants_another_look([], SEEN, large, 1)
+    assert not ZoomIn(skip_clicks=0).wants_another_look([], SEEN, np.zeros((300, 400), np.float32), 1)
+    assert not ZoomIn(skip_clicks=0).wants_another_look([], ZoomMemory(Roi(0, 9, 0, 9), True), small, 1)
+    assert not ZoomIn(skip_clicks=1, min_crop_size=60).wants_another_look([], SEEN, small, 1)
 
 
 @st.composite
@@ -152,3 +154,35 @@ def test_limit_longest_side_leaves_small_images_alone():
     assert limit_longest_side((180, 260), None) is None
     assert limit_longest_side((180, 260), 260) is None
     assert limit_longest_side((180, 260), 128) == Crop(Roi(0, 179, 0, 259), (89, 128))
+
+
+LOCAL = ZoomIn(target_size=(224, 224), skip_clicks=-1, min_crop_size=20, first_window=100, first_looks=3, again_below=0.6)
+
+
+def test_a_first_window_lies_about_the_click_and_inside_the_image() -> None:
+    nothing = np.zeros((300, 400), np.float32)
+    assert LOCAL.view([(150.0, 200.0, True)], nothing, ZoomMemory()).paste == Roi(100, 199, 150, 249)
+    assert LOCAL.view([(2.0, 399.0, True)], nothing, ZoomMemory()).paste == Roi(0, 99, 300, 399)
+    assert LOCAL.view([(5.0, 5.0, True)], np.zeros((60, 80), np.float32), ZoomMemory()).paste == Roi(0, 59, 0, 79)
+
+
+def test_the_first_click_looks_again_at_the_scale_of_what_it_found_and_later_clicks_do_not() -> None:
+    click = (150.0, 200.0, True)
+    small = np.zeros((300, 400), np.float32)
+    small[145:156, 195:206] = 1
+    seen = ZoomMemory(Roi(100, 199, 150, 249), True)
+    assert LOCAL.wants_another_look([click], seen, small, 1)
+    again = LOCAL.view([click], small, seen).paste
+    assert again == Roi(140, 160, 190, 210)  # 11 px object: at least 20 px about its centre
+    assert not LOCAL.wants_another_look([click], ZoomMemory(again, True), small, 2)
+    assert not LOCAL.wants_another_look([click], seen, small, 3)
+    assert not LOCAL.wants_another_look([click, click], seen, small, 1)
+    assert not LOCAL.wants_another_look([click], seen, np.zeros((300, 400), np.float32), 1)
+
+
+def test_an_object_that_fills_the_first_window_is_looked_at_from_further_away() -> None:
+    wide = np.zeros((300, 400), np.float32)
+    wide[100:200, 150:250] = 1
+    seen = ZoomMemory(Roi(100, 199, 150, 249), True)
+    assert LOCAL.wants_another_look([(150.0, 200.0, True)], seen, wide, 1)
+    assert LOCAL.view([(150.0, 200.0, True)], wide, replace(seen, looks=1)).paste == Roi(80, 220, 130, 270)
