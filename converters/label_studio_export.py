@@ -135,14 +135,17 @@ _PROMPTS |= {"keypoint": _PROMPTS["keypointlabels"], "rectangle": _PROMPTS["rect
 def regions(annotation: Annotation) -> Iterator[Region | NoRegion]:
     """Every result item of an annotation, read: nothing disappears.
 
-    Where a config has <Labels> beside <Brush> or <Polygon>, Label Studio writes a region twice under one id, once for each tag; it
-    comes out once, with its label.
+    Label Studio writes some regions twice under one id, and they come out once: with <Labels> beside <Brush> or <Polygon>, once for each
+    tag; and an accepted mask again as a key point, when the label of the smart tag stayed selected (measured with 1.23.2).
     """
+    areas = {_text_or_none(item.get("id")) for item in annotation.results if item.get("type") in _BRUSH + _POLYGON} - {None}
     labelled = {key: item for item in annotation.results if item.get("type") == "labels" and (key := _text_or_none(item.get("id")))}
     shaped = {_text_or_none(item.get("id")) for item in annotation.results if item.get("type") in _BARE}
     for item in annotation.results:
         key, bare = _text_or_none(item.get("id")), item.get("type") in _BARE
         if item.get("type") == "labels" and key in labelled and key in shaped:
+            continue
+        if str(item.get("type")) in _PROMPTS and key in areas:
             continue
         try:
             yield _read_region(item, labelled.get(key, item) if bare and key else item)

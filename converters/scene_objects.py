@@ -164,7 +164,7 @@ def flat_roof(
 def tree(canvas: Canvas, rng: np.random.Generator, x: float, y: float, radius: float) -> None:
     """A crown: a ragged dome of leaf clumps that shade one another; bright in infrared. Bushes are small ones of low vegetation."""
     patch = canvas.patch(x, y, 0.0, radius * 1.35)
-    if patch is None:
+    if patch is None or min(patch.u.shape) < 2:  # a row of pixels at the scene's edge has no slope
         return
     outline, clumps = noise(rng, patch.u.shape, radius * 0.9, 2), noise(rng, patch.u.shape, 1.1, 4)
     leaves = noise(rng, patch.u.shape, 0.28, 3)

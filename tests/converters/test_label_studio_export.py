@@ -17,6 +17,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=6,
 )
+AREAS = ("brushlabels", "polygonlabels", "brush", "polygon")
 TYPES = st.sampled_from(["brushlabels", "polygonlabels", "labels", "brush", "polygon", "keypointlabels", "choices"]) | JSON
 VALUE = st.fixed_dictionaries(
     {},
@@ -49,12 +50,26 @@ def test_any_result_becomes_a_feature_or_a_reason(results: list[dict[str, Any]])
     read = list(regions(task.annotations[0]))
     bare = {str(item["id"]) for item in results if item.get("type") in ("brush", "polygon") and item.get("id") is not None}
     twice = sum(item.get("type") == "labels" and str(item.get("id")) in bare - {""} for item in results)
+    areas = {str(item["id"]) for item in results if item.get("type") in AREAS and item.get("id") is not None}
+    twice += sum(item.get("type") == "keypointlabels" and item.get("id") is not None and str(item["id"]) in areas for item in results)
     assert len(read) == len(results) - twice
     done = export([task])
     assert len(done.features) + len(done.left_out) == len(read)
     assert all(one.reason for one in read if isinstance(one, NoRegion))
     assert all(one.labels for one in read if isinstance(one, Region))
     geojson.dumps(done.features)
+
+
+def test_an_accepted_mask_that_is_also_written_as_a_key_point_is_one_region() -> None:
+    size = {"original_width": 600, "original_height": 400, "image_rotation": 0}
+    ring = {"points": [[10, 10], [20, 10], [20, 20]], "closed": True, "polygonlabels": ["roof"]}
+    mask = {"id": "a", "type": "polygonlabels", "value": ring, **size}
+    shadow = {"id": "a", "type": "keypointlabels", "value": {"x": 1, "y": 1, "keypointlabels": ["roof"]}, **size}
+    prompt = shadow | {"id": "b"}
+    (task,) = read_export(document([shadow, mask, prompt]))
+    kept, left = regions(task.annotations[0])
+    assert isinstance(kept, Region) and kept.labels == ("roof",)
+    assert isinstance(left, NoRegion) and left.id == "b" and "prompt" in left.reason
 
 
 @given(JSON)
