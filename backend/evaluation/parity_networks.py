@@ -51,7 +51,7 @@ def check(fixture: Fixture) -> Iterator[Check]:
     build: Callable[..., nn.Module] = {"ritm": ritm.RitmNet, "simpleclick": simpleclick.SimpleClickNet}[family]
     if fixture.keys is not None:
         with torch.device("meta"):  # shapes without memory: the largest network has 662 million weights
-            yield _check_keys(fixture, build(**options))
+            yield check_keys(fixture, build(**options))
     if fixture.arrays is None:
         return
     net = build(**options).eval().requires_grad_(False)
@@ -85,7 +85,7 @@ def _trained_grid(fixture: Fixture) -> int:
     return round((fixture.keys["backbone.pos_embed"][1] - 1) ** 0.5)
 
 
-def _check_keys(fixture: Fixture, net: nn.Module) -> Check:
+def check_keys(fixture: Fixture, net: nn.Module) -> Check:
     """Counts names that are missing, superfluous or of another shape."""
     ours = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
     recorded = dict(fixture.keys or {})
@@ -94,7 +94,7 @@ def _check_keys(fixture: Fixture, net: nn.Module) -> Check:
     return exact(fixture.name, "keys", len(wrong), first)
 
 
-def _raw_input(fixture: Fixture) -> Tensor:
+def raw_input(fixture: Fixture) -> Tensor:
     """cat(image / 255, previous mask / 255), float32 [1, 4, H, W]."""
     image = torch.tensor(fixture.array("image")).permute(2, 0, 1).float().div(255)
     previous = torch.tensor(fixture.array("prev_mask_u8")).float().div(255)
@@ -103,7 +103,7 @@ def _raw_input(fixture: Fixture) -> Tensor:
 
 def _check_ritm_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     """Logits and auxiliary logits at stride 4 (`_quarter`) and at the input's size (`_sN`)."""
-    x = _raw_input(fixture)
+    x = raw_input(fixture)
     clicks = [(click.row - 0.5, click.col - 0.5, click.positive) for click in as_clicks(fixture.setting("clicks"))]
     assert isinstance(net, ritm.RitmNet)  # built by `check`
     outputs: dict[str, Tensor] = dict(zip(("logits", "aux"), net.with_auxiliary(x, points_tensor([clicks])), strict=True))
@@ -122,7 +122,7 @@ def _check_simpleclick_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     assert isinstance(net, simpleclick.SimpleClickNet)  # built by `check`
     full = [match for name in fixture.arrays or () if (match := re.fullmatch(r"raw_logits_(\d+)(?:_s(\d+))?", name))]
     side = int(full[0][1]) if full else net.backbone.grid * net.backbone.patch
-    x = resize(_raw_input(fixture), (side, side))
+    x = resize(raw_input(fixture), (side, side))
     levels = net.levels(x, torch.tensor(fixture.array("raw_input_points")))
     head = net.head(levels)
     if "raw_logits_head" in (fixture.arrays or ()):

@@ -27,7 +27,7 @@ UINT16 = 65535.0
 
 
 class Recorder:
-    """A network that remembers what it was asked: one dictionary a call, in the words of the fixtures' `net_calls`."""
+    """A network that remembers what it was asked: one dictionary a call, see `described`."""
 
     def __init__(self, net: Network) -> None:
         self.net = net
@@ -35,15 +35,13 @@ class Recorder:
 
     def __call__(self, x: Tensor, points: Tensor) -> Tensor:
         """The network's own answer."""
-        self.calls.append(
-            {
-                "shape": list(x.shape),
-                "pts": points.tolist(),
-                "in_mean": float(x[:, :3].mean()),
-                "prev_mean": float(x[:, 3:].mean()),
-            }
-        )
+        self.calls.append(described(x, points))
         return self.net(x, points)
+
+
+def described(x: Tensor, points: Tensor) -> dict[str, Any]:
+    """A call of a network in the words of the fixtures' `net_calls`."""
+    return {"shape": list(x.shape), "pts": points.tolist(), "in_mean": float(x[:, :3].mean()), "prev_mean": float(x[:, 3:].mean())}
 
 
 def unsupported(variant: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.evaluation.parity import STUB_TOLERANCE, Check, Fixture, close
@@ -30,18 +31,34 @@ IOU_TOLERANCE = 1e-3
 
 
 def stub_network(x: Tensor, points: Tensor) -> Tensor:
-    """The stub of the fixtures' README: x [B, 4, H, W], points [B, 2n, 3] -> logits [B, 1, H // 2, W // 2].
+    """The stub of the fixtures' README: x [B, 4, H, W], points [B, 2n, 3] -> logits [B, 1, H // 2, W // 2]."""
+    return resize(stub_logits(x, points), (x.shape[2] // 2, x.shape[3] // 2))
 
-    Colour, Gaussian bumps round the clicks, and the previous map, added.
-    """
-    height, width = x.shape[2:]
+
+def stub_logits(x: Tensor, points: Tensor) -> Tensor:
+    """The same at full size: colour, bumps round the clicks, and the previous map, added."""
+    return 10 * warmth(x) + 4 * click_bumps(points, (x.shape[2], x.shape[3])) + 2 * (x[:, 3:4] - 0.5)
+
+
+def warmth(x: Tensor) -> Tensor:
+    """Red over blue, [B, C, H, W] -> [B, 1, H, W]."""
+    return x[:, 0:1] - x[:, 2:3] - 0.10
+
+
+def click_bumps(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Gaussian bumps round the clicks [B, 2n, 3], positive minus negative: [B, 1, *size]."""
+    height, width = size
     spread = 0.12 * min(height, width)
     row, col = points[..., 0, None, None], points[..., 1, None, None]  # (B, 2n, 1, 1)
     squared = (torch.arange(height).view(1, 1, -1, 1) - row) ** 2 + (torch.arange(width).view(1, 1, 1, -1) - col) ** 2
     bumps = torch.exp(-squared / (2 * spread * spread)) * (torch.maximum(row, col) >= 0)
-    positive, negative = (half.sum(dim=1) for half in bumps.chunk(2, dim=1))  # (B, H, W)
-    logits = 10 * (x[:, 0] - x[:, 2] - 0.10) + 4 * (positive - negative) + 2 * (x[:, 3] - 0.5)
-    return resize(logits[:, None], (height // 2, width // 2))
+    positive, negative = (half.sum(dim=1, keepdim=True) for half in bumps.chunk(2, dim=1))
+    return positive - negative
+
+
+def iou(mask: NDArray[np.bool_], gt: NDArray[np.int8]) -> float:
+    """Overlap with the object (gt 1) over the union, where gt is not -1."""
+    return float((mask & (gt == 1)).sum() / max(1, ((mask & (gt != -1)) | (gt == 1)).sum()))
 
 
 def check(fixture: Fixture) -> Iterator[Check]:
@@ -69,7 +86,7 @@ def _check_simulation(fixture: Fixture, name: str, variant: Mapping[str, Any]) -
         clicks.append([int(positive), row, col])
         state = segmenter.step(encoding, as_clicks(clicks), state)
         mask = state.probability > THRESHOLD
-        ious.append(float((mask & (gt == 1)).sum() / max(1, ((mask & (gt != -1)) | (gt == 1)).sum())))
+        ious.append(iou(mask, gt))
         calls.append(len(recorder.calls))
         rois.append(roi_of(state))
     yield compare_lists(fixture.name, f"{name}:sim_clicks", clicks, recorded["clicks"])
