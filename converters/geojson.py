@@ -68,7 +68,8 @@ def _cut_at_antimeridian(rings: Rings) -> list[Polygon]:
     pieces: list[Polygon] = []
     for turn in (-360, 0, 360):
         world = shapely.box(turn - 180, -90, turn + 180, 90)
-        inside = shapely.get_parts(shapely.intersection(polygon, world)).tolist()
+        # Cut on the grid of the written decimals: rounding afterwards may let a ring touch itself beside the cut.
+        inside = shapely.get_parts(shapely.intersection(polygon, world, grid_size=10.0**-DECIMALS)).tolist()
         pieces += [translate(piece, -turn) for piece in inside if isinstance(piece, Polygon) and piece.area > 0]
     return pieces
 
