@@ -28,8 +28,8 @@ OBJECT = 0.49
 SETTLED_AFTER = 10
 SIZE = (256, 256)
 
-FOCAL_ZOOM = ZoomIn(target_size=SIZE, skip_clicks=1, min_crop_size=10, recompute_thresh_iou=math.inf, prob_thresh=OBJECT)
-"""ZoomIn as FocalClick has it: another RoI at every click, and no aspect kept."""
+FOCAL_ZOOM = ZoomIn(target_size=SIZE, skip_clicks=1, min_crop_size=10, recompute_thresh_iou=2.0, prob_thresh=OBJECT)
+"""ZoomIn as FocalClick has it: another RoI at every click (no overlap reaches 2), and no aspect kept."""
 
 
 class FocalNetwork(Protocol):

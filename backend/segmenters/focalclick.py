@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from backend.errors import ModelError
 from backend.inference.click_maps import disk_maps
 from backend.inference.crop import resize
+from backend.inference.focus_crop import FocusCrop
 from backend.inference.focus_predictor import FOCAL_ZOOM, FocalPredictor
 from backend.inference.segmenter import Segmenter
 from backend.segmenters.focal_refiner import Refiner
@@ -132,7 +133,7 @@ def focal_predictor(net: nn.Module, entry: Entry, version: str, device: torch.de
     return FocalPredictor(
         net=net,
         name=entry.name,
-        version=version,
+        version=f"{version},focus{FocusCrop().expansion_ratio:g}",
         recipes=entry.recipes,
         threshold=entry.threshold,
         zoom_in=entry.zoom_in or FOCAL_ZOOM,

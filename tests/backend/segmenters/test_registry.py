@@ -56,7 +56,7 @@ def test_a_tiny_entry_answers_clicks_with_a_map_that_depends_on_them(name):
     there = segmenter.step(encoding, [Click(90, 110, True)], start).probability
     assert here.shape == (120, 150)
     assert np.abs(here - there).max() > 0.05
-    assert segmenter.version.startswith(f"{name}@formula4:t0.49")
+    assert segmenter.version.startswith(f"{name}@formula4:t{segmenter.threshold:g}")
 
 
 def test_default_is_an_alias():
