@@ -1,4 +1,4 @@
-"""Losses per sample: the normalized focal loss of the RITM family (MODELS.md 8, golden values in protocol_ritm.npz) and what helps it start.
+"""Losses per sample: the RITM family's normalized focal loss (MODELS.md 8, golden values in protocol_ritm.npz) and what helps it start.
 
 The focal loss alone rests for hundreds of steps where every pixel says one half: its weights then are all alike. Cross entropy and the soft
 IoU pull it off that plateau; near the end, the focal loss is what sharpens edges.
