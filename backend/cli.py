@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": "bench",
     "train": "train",
     "parity": "parity",
+    "weights": "weights",
 }
 
 
@@ -46,6 +47,7 @@ SUMMARIES = {
     "bench": "How many clicks each model needs on labelled data.",
     "train": "Train or fine-tune a model on labelled data.",
     "parity": "Compare the networks with recorded outputs of the originals.",
+    "weights": "Weights: list them, convert the authors' files, fetch them.",
 }
 
 

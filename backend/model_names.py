@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import ModelError
+from backend.segmenters.obtaining import how_to_get
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 DEFAULT = "default"
@@ -50,8 +51,9 @@ class ModelNames:
             raise ModelError(f"there is no model '{name}'; known are {known}; use one of those")
         file = self._file(wanted)
         if file is not None and not file.is_file():
+            advice = how_to_get(wanted, self._tables[wanted])
             raise ModelError(
-                f"the weights of {wanted} are not on this machine, expected at {file}; train them, or choose one of {self._here()}"
+                f"the weights of {wanted} are not on this machine, expected at {file}; {advice}, or choose one of {self._here()}"
             )
         return wanted
 

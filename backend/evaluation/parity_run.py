@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.evaluation import parity_focal, parity_focal_stub, parity_networks, parity_protocol, parity_stub
+from backend.evaluation import parity_focal, parity_focal_stub, parity_networks, parity_protocol, parity_sam, parity_stub
 from backend.evaluation.parity import Check, read_fixture, skipped
 from converters.errors import RSISegError
 
@@ -15,6 +15,7 @@ FAMILIES = {
     "simpleclick_": parity_networks.check,
     "cfr_icl_": parity_networks.check,
     "focalclick_": parity_focal.check,
+    "sam_": parity_sam.check,
     "stub_ritm": parity_stub.check,
     "stub_cfr": parity_stub.check,
     "stub_focal": parity_focal_stub.check,
@@ -24,7 +25,7 @@ FAMILIES = {
 SKIPPED = {"protocol_focal": "FocalClick's training loss; no FocalClick network is trained here, and evaluation stands below training"}
 # Arrays that stages read and none compares.
 INPUTS = {"image", "prev_mask_u8", "init_mask", "raw_points", "raw_input_points", "refine_crop", "refine_points", "refine_roi"}
-INPUTS |= {"gt", "gts", "preds", "dist_points"}
+INPUTS |= {"gt", "gts", "preds", "dist_points", "box"}
 
 
 def check_fixture(folder: Path, name: str) -> Iterator[Check]:

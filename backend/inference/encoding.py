@@ -33,10 +33,15 @@ class Encoding:
 
     def placed(self, clicks: Sequence[Click]) -> list[IndexClick]:
         """Clicks in edge-based px of this image as pixel indices. Raises ContractError where there is none."""
-        if not clicks:
-            raise ContractError("a step was asked for without a click; `start` gives the state before the first click")
-        size = Size(width=self.size[1], height=self.size[0])
-        return [(*network_index(click, size), click.positive) for click in clicks]
+        return placed(clicks, self.size)
+
+
+def placed(clicks: Sequence[Click], size: tuple[int, int]) -> list[IndexClick]:
+    """Clicks in edge-based px of an image of (height, width) as pixel indices. Raises ContractError where there is none."""
+    if not clicks:
+        raise ContractError("a step was asked for without a click; `start` gives the state before the first click")
+    image = Size(width=size[1], height=size[0])
+    return [(*network_index(click, image), click.positive) for click in clicks]
 
 
 def encode_pixels(image: NDArray[np.uint8], *, name: str, bands: int, device: torch.device | str) -> Encoding:

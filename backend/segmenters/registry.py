@@ -26,6 +26,7 @@ from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter
 from backend.inference.zoom_in import ZoomIn
 from backend.segmenters.generated import WeightFormula
+from backend.segmenters.obtaining import how_to_get
 from backend.segmenters.weight_files import file_sha256, load_weights, read_metadata
 
 DEFAULT = "default"
@@ -42,6 +43,8 @@ class Entry:
     threshold: probability above which a pixel belongs to the object. zoom_in, flip: how clicks are predicted, see `ClickPredictor`.
     licence, source: of the weights. sha256: of the file, hexadecimal; None where not recorded.
     file: the safetensors file; None for weights generated from `formula`.
+    checkpoint: the authors' file name, for published weights; its own sha256, where stated; its direct address, where there is one.
+    non_commercial: whether the licence forbids commercial use.
     """
 
     name: str
@@ -57,6 +60,10 @@ class Entry:
     sha256: str | None
     file: Path | None
     formula: WeightFormula | None = None
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+    download: str | None = None
+    non_commercial: bool = False
 
     @property
     def available(self) -> bool:
@@ -190,7 +197,8 @@ def version_of(one: Entry, digest: str) -> str:
 
 def _checked_digest(one: Entry, file: Path) -> str:
     if not file.is_file():
-        raise ModelError(f"the weights of {one.name} are not on this machine, expected at {file}; train them, or choose an available model")
+        advice = how_to_get(one.name, _registry().get(one.name, {}))
+        raise ModelError(f"the weights of {one.name} are not on this machine, expected at {file}; {advice}, or choose an available model")
     digest = file_sha256(file)
     if one.sha256 is not None and digest != one.sha256:
         raise ModelError(f"{file} has the sha256 {digest[:12]}..., the registry expects {one.sha256[:12]}...; copy or download it again")
@@ -233,6 +241,10 @@ def _entry_from(name: str, table: Mapping[str, Any]) -> Entry:
             sha256=table.get("sha256"),
             file=WEIGHTS_FOLDER / table["file"] if "file" in table else None,
             formula=WeightFormula(**table["formula"]) if "formula" in table else None,
+            checkpoint=table.get("checkpoint"),
+            checkpoint_sha256=table.get("checkpoint_sha256"),
+            download=table.get("download"),
+            non_commercial=table.get("non_commercial", False),
         )
         return _with_settings(blank, table)
     except (KeyError, TypeError, ValueError) as error:
@@ -263,8 +275,11 @@ def _entry_of_file(path: Path) -> Entry:
     plain = Entry(
         path.stem, about["family"], about["architecture"], (("R", "G", "B"),), None, 0.49, None, False, licence, source, None, path
     )
-    base = replace(alike[0], name=path.stem, licence=licence, source=source, sha256=None, file=path, formula=None) if alike else plain
+    changes: dict[str, Any] = {"sha256": None, "file": path, "formula": None, "checkpoint": None, "download": None, "non_commercial": False}
+    base = replace(alike[0], name=path.stem, licence=licence, source=source, **changes) if alike else plain
     try:
         return _with_settings(base, about)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"the metadata of {path} cannot be read ({error}); write it again with `rsiseg train`") from error
+        raise ModelError(
+            f"the metadata of {path} cannot be read ({error}); write it again with `rsiseg train` or `rsiseg weights convert`"
+        ) from error

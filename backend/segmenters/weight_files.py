@@ -99,7 +99,7 @@ def file_sha256(path: Path) -> str:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise ModelError(f"there is no weight file {path}; expected a .safetensors file; check the path, or train one with `rsiseg train`")
+        raise ModelError(f"there is no weight file {path}; expected a .safetensors file; check the path, or train or convert one")
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:

@@ -68,8 +68,8 @@ def test_a_key_list_alone_is_a_stage_of_its_own(fixtures, name):
     assert (check.stage, check.ok) == ("keys", True)
 
 
-def test_what_is_not_supported_is_said_in_one_element(fixtures):
-    [check] = check_fixture(fixtures, "sam_vit_b")
+def test_what_is_not_supported_is_said_in_one_element(tmp_path):
+    [check] = check_fixture(tmp_path, "novelty_vit_b")
     element = check.as_json()
     assert set(element) == {"fixture", "stage", "reason", "ok"}
     assert (element["stage"], element["ok"]) == ("skipped", None)
