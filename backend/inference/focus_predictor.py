@@ -138,7 +138,7 @@ class FocalPredictor:
         image = part.resize(part.roi.cut(encoding.pixels).float().div(255))
         points = points_tensor([part.clicks(clicks)]).to(self.device)
         refined = self.net.refine(image, points, features, logits, _box(part.roi, zone).to(self.device)).float()
-        return Crop(part.roi, part.size).paste(refined, part.roi.size).sigmoid()
+        return part.paste(refined, part.roi.size).sigmoid()
 
     def _merged(self, before: NDArray[np.bool_], probability: NDArray[np.float32], pixel: tuple[int, int], memory: FocalMemory) -> State:
         """The state whose mask is the merged one, and whose network reads its own answer at the next click."""
