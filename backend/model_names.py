@@ -74,6 +74,10 @@ class ModelNames:
         """Versions of all models whose weights are here."""
         return [self.version(name) for name in self._tables if self._is_here(name)]
 
+    def unavailable(self) -> dict[str, str]:
+        """Names of the models whose weights are not here, each with what gets them here."""
+        return {name: how_to_get(name, table) for name, table in self._tables.items() if not self._is_here(name)}
+
     def _file(self, name: str) -> Path | None:
         file = self._tables[name].get("file")
         return None if file is None else self._folder / str(file)

@@ -336,6 +336,7 @@ def test_versions_answers_a_get_without_body(server: Server) -> None:
         "models whose weights are absent are not offered"
     )
     assert len(set(versions)) == len(versions)
+    assert server.client.get("/versions").json["unavailable"] == {"absent": "train them with `rsiseg train`"}
 
 
 def test_metrics_are_prometheus_text(server: Server) -> None:

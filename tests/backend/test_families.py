@@ -57,6 +57,18 @@ def test_clicked_one_by_one_or_replayed_at_once_the_bits_are_the_same(server: Ca
     assert fresh(*CLICKS[:1], **attributes) == stepwise[0]
 
 
+def test_a_box_is_a_prompt_of_its_own_or_a_first_click_inside_it(server: Callable[[], Ask]) -> None:
+    ask = server()
+    box = {**point(0, 0, size=PICTURE), "type": "rectanglelabels", "from_name": "rect"}
+    boxes = [{**box, "value": {"x": x, "y": 30, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["Road"]}} for x in (20, 45)]
+    answers = [ask(one) for one in boxes]
+    takes_boxes = answers[0]["meta"]["model"] == "sam_tiny"
+    assert all((answer["meta"]["box"], answer["meta"]["clicks"]) == (True, 0 if takes_boxes else 1) for answer in answers)
+    assert answers[0]["rle"] != answers[1]["rle"]
+    assert ask(boxes[0]) == answers[0]
+    assert server()(boxes[0]) == answers[0]
+
+
 def test_refinement_changes_the_answer(server: Callable[[], Ask]) -> None:
     ask = server()
     assert ask(CLICKS[0])["rle"] != ask(CLICKS[0], model_cfr="2")["rle"]

@@ -137,7 +137,7 @@ def site(checkpoint: Path) -> Iterator[Site]:
             if not here.redirect:
                 self.wfile.write(here.content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -60,12 +60,20 @@ def test_large_networks_compute_what_was_recorded(fixtures, name, stages):
         "simpleclick_vit_base448_upsample_x4",
         "simpleclick_vit_large448",
         "simpleclick_vit_huge448",
+        "sam_vit_l",
+        "sam_vit_h",
         "cfr_icl_vit_huge448",
     ],
 )
 def test_a_key_list_alone_is_a_stage_of_its_own(fixtures, name):
     [check] = check_fixture(fixtures, name)
     assert (check.stage, check.ok) == ("keys", True)
+
+
+def test_sam_computes_what_was_recorded_embedding_clicks_and_box(fixtures):
+    checks = list(check_fixture(fixtures, "sam_vit_b"))
+    assert [check.as_json() for check in checks if not check.ok] == []
+    assert len(checks) == 16
 
 
 def test_what_is_not_supported_is_said_in_one_element(tmp_path):

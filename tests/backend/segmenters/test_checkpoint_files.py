@@ -7,20 +7,18 @@ import os
 import pickle
 import subprocess
 import sys
-import types
 import zipfile
 from collections import OrderedDict
 
 import pytest
 import torch
-from torch import nn
+from authors_files import forget, loss_object
 
 from backend.errors import ModelError
 from backend.segmenters.checkpoint_files import read_checkpoint
 
 TENSORS = OrderedDict(a=torch.arange(6.0).reshape(2, 3), b=torch.tensor(4))
 CONFIG = {"class": "isegm.model.is_hrnet_model.HRNetModel", "params": {"width": {"type": "builtin", "value": 18, "specified": True}}}
-LOSS_MODULE = "isegm.model.modeling.transformer_helper.cross_entropy_loss"
 
 
 class Malicious:
@@ -31,28 +29,6 @@ class Malicious:
 
     def __reduce__(self):
         return self.call
-
-
-def loss_object(monkeypatch):
-    """An object that pickles as SimpleClick's loss does: a module under the authors' names, with a reference to a function of theirs."""
-    for depth in range(1, len(LOSS_MODULE.split(".")) + 1):
-        name = ".".join(LOSS_MODULE.split(".")[:depth])
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    module = sys.modules[LOSS_MODULE]
-
-    class CrossEntropyLoss(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.reduction = "mean"
-            self.cls_criterion = module.cross_entropy
-
-    def cross_entropy():
-        raise AssertionError("code of the file was run")
-
-    for one in (CrossEntropyLoss, cross_entropy):
-        one.__module__, one.__qualname__ = LOSS_MODULE, one.__name__
-        setattr(module, one.__name__, one)
-    return CrossEntropyLoss()
 
 
 @pytest.fixture(params=["archive", "before torch 1.6"])
@@ -91,8 +67,7 @@ def test_simpleclicks_loss_object_is_read_without_its_code(tmp_path, monkeypatch
         "params": {"head_params": {"type": "builtin", "value": {"loss_decode": loss_object(monkeypatch), "upsample": "x1"}}},
     }
     torch.save({"state_dict": TENSORS, "config": config}, path)
-    for name in [name for name in sys.modules if name.split(".")[0] == "isegm"]:
-        monkeypatch.delitem(sys.modules, name)
+    forget(monkeypatch)
     (checkpoint,) = read_checkpoint(path)
     assert checkpoint.params["head_params"]["upsample"] == "x1"
     assert not any(name.startswith("isegm") for name in sys.modules)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from authors_files import config, forget, loss_object
 
 from backend.errors import ModelError
 from backend.segmenters import registry
@@ -30,13 +31,6 @@ def weights(one) -> OrderedDict:
     return OrderedDict(net.state_dict())
 
 
-def config(**params):
-    return {
-        "class": "isegm.model.X",
-        "params": {name: {"type": "builtin", "value": value, "specified": True} for name, value in params.items()},
-    }
-
-
 def maps(segmenter):
     encoding = segmenter.encode(IMAGE)
     state, found = segmenter.start(encoding), []
@@ -47,10 +41,15 @@ def maps(segmenter):
 
 
 @pytest.mark.parametrize("one", TINY, ids=lambda one: one.name)
-def test_a_converted_checkpoint_predicts_the_same_bits(one, tmp_path):
+def test_a_converted_checkpoint_predicts_the_same_bits(one, tmp_path, monkeypatch):
     """As the network with the original tensors: a file of full precision, and the settings of the tiny entry."""
     path, out = tmp_path / "authors.pth", tmp_path / "new" / "mine.safetensors"
-    torch.save({"state_dict": weights(one), "config": config(**({"pipeline_version": "s1"} if one.family == "focalclick" else {}))}, path)
+    stated = {
+        "focalclick": {"pipeline_version": "s1"},
+        "simpleclick": {"head_params": {"loss_decode": loss_object(monkeypatch), "upsample": "x1"}, "backbone_params": {"num_heads": 2}},
+    }
+    torch.save(weights(one) if one.family == "sam" else {"state_dict": weights(one), "config": config(**stated.get(one.family, {}))}, path)
+    forget(monkeypatch)
     done = convert(path, out)
     assert done.recognised == Recognised(one.family, "tiny")
     entry = registry.entry(str(out))
