@@ -190,6 +190,7 @@ def version_of(one: Entry, digest: str) -> str:
         target = str(zoom.target_size) if isinstance(zoom.target_size, int) else f"{zoom.target_size[0]}x{zoom.target_size[1]}"
         parts += [f"zoom{target}", f"skip{zoom.skip_clicks}", f"x{zoom.expansion_ratio:g}", f"min{zoom.min_crop_size}"]
         parts += [f"iou{zoom.recompute_thresh_iou:g}", f"p{zoom.prob_thresh:g}"]
+        parts += [f"first{zoom.first_window}x{zoom.first_looks}below{zoom.again_below:g}"] if zoom.first_window is not None else []
         parts += ["stale"] if zoom.keep_stale_roi else []
     parts += ["flip"] if one.flip else []
     return f"{one.name}@{digest[:12]}:{','.join(parts)}"
