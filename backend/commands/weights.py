@@ -82,10 +82,13 @@ def convert_command(file: Path, out: Path | None, name: str | None, architecture
     licence = done.published.licence if done.published else "unknown"
     if as_json:
         about = {"file": str(done.out), "family": done.recognised.family, "architecture": done.recognised.architecture}
-        click.echo(json.dumps({**about, "like": done.published.name if done.published else None, "licence": licence}, indent=1))
+        like = done.published.name if done.published else None
+        click.echo(json.dumps({**about, "like": like, "licence": licence, "genuine": done.genuine}, indent=1))
         return
     like = f"predicts as {done.published.name} does" if done.published else "no published settings are known for it"
     click.echo(f"{file.name} is {done.recognised.family} {done.recognised.architecture}; {like}; licence: {licence}")
+    if done.genuine is False:
+        click.echo(f"{file.name} is not the published file of that name: its sha256 is another, so these are other weights")
     click.echo(f"{done.out} is written; use it with --model {name or done.out}")
 
 

@@ -17,10 +17,15 @@ from backend.segmenters.weight_files import file_sha256, write_weights
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was converted. published: the registry's entry whose settings and licence the new file got; None where it lists none alike."""
+    """What was converted.
+
+    published: the registry's entry whose settings and licence the new file got; None where it lists none alike.
+    genuine: whether the file's sha256 is that of the published file of the same name; None where that is not known.
+    """
 
     recognised: Recognised
     published: registry.Entry | None
+    genuine: bool | None
     out: Path
 
 
@@ -47,11 +52,13 @@ def convert(
     if broken is not None:
         raise ModelError(f"{path} holds numbers that are not finite in {broken}; expected real weights; download it again")
     published = entry or published_entry(recognised, path.name)
-    about = {"checkpoint": path.name, "checkpoint_sha256": file_sha256(path), **_use(published)}
+    sha256 = file_sha256(path)
+    about = {"checkpoint": path.name, "checkpoint_sha256": sha256, **_use(published)}
     write_weights(
         out, checkpoint.tensors, family=recognised.family, architecture=recognised.architecture, half=False, **about
     )  # half=False: a rounded weight is another answer
-    return Conversion(recognised, published, out)
+    stated = published.checkpoint_sha256 if published is not None and published.checkpoint == path.name else None
+    return Conversion(recognised, published, None if stated is None else stated == sha256, out)
 
 
 def published_entry(recognised: Recognised, file_name: str) -> registry.Entry | None:

@@ -85,8 +85,19 @@ def test_the_command_is_part_of_rsiseg() -> None:
 def test_convert_writes_a_model(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.safetensors"
     told = json.loads(run("convert", checkpoint, "--out", out, "--json").stdout)
-    assert told == {"file": str(out), "family": "ritm", "architecture": "tiny", "like": None, "licence": "unknown"}
+    assert told == {"file": str(out), "family": "ritm", "architecture": "tiny", "like": None, "licence": "unknown", "genuine": None}
     assert registry.load(str(out)).name == "mine"
+
+
+def test_weights_of_another_origin_under_a_published_name_are_converted_and_told(
+    checkpoint: Path, tmp_path: Path, listed: Callable[..., Path]
+) -> None:
+    target = listed(checkpoint_sha256="0" * 64)
+    assert json.loads(run("convert", checkpoint, "--as", "published", "--json").stdout)["genuine"] is False
+    assert "not the published file of that name" in run("convert", checkpoint, "--as", "published").stdout
+    assert target.is_file()
+    listed(checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest())
+    assert json.loads(run("convert", checkpoint, "--as", "published", "--json").stdout)["genuine"] is True
 
 
 @pytest.mark.parametrize(
