@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ def list_command(as_json: bool) -> None:
             one["architecture"],
             "/".join(one["bands"]),
             "x".join(map(str, one["input_size"])) if one["input_size"] else "any",
-            one["licence"].split(",")[0].split(";")[0],
+            re.split("[,;(]", one["licence"])[0].strip() + (", non-commercial" if one["non_commercial"] else ""),
             "yes" if one["available"] else "no, pull" if one["download"] else "no, by hand" if one["checkpoint"] else "no, train",
         )
         for one in described
