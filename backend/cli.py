@@ -26,14 +26,17 @@ class LazyGroup(click.Group):
     """Imports a command's module when it is run or its help is asked for, so that `rsiseg export` never loads torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a user meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, its module imported now; None for an unknown one."""
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(f"backend.commands.{COMMANDS[cmd_name]}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `rsiseg --help`, from the table alone."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
 
