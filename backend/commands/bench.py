@@ -35,7 +35,7 @@ _PATH = click.Path(path_type=Path)
     "models",
     required=True,
     multiple=True,
-    help="Registry name, .safetensors file, or the baseline grabcut; refined with +cfr4, +acfr4, +acfr4@clicks=all behind it; "
+    help="Registry name, .safetensors file, or the baseline grabcut; refined with +cfr4, +acfr4@clicks=all or +fbrsb behind it; "
     "may be repeated.",
 )
 @click.option("--json", "out", type=_PATH, help="File for all numbers; results by object are written beside it.")

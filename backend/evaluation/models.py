@@ -1,4 +1,4 @@
-"""What `rsiseg bench --model` accepts: registry names, weight files, baselines without weights, each with or without refinement."""
+"""What `rsiseg bench --model` accepts: registry names, weight files, baselines without weights, refined or not."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ import re
 from backend.errors import ContractError, UsageError
 from backend.evaluation.grabcut import GrabCut
 from backend.inference.cfr import OFF, Cascade, cascaded
+from backend.inference.fbrs import FbrsSegmenter
+from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter
 from backend.segmenters import registry
+from backend.segmenters.feature_splits import split_network
 
 BASELINES = {"grabcut": GrabCut}
 
 _REFINED = re.compile(r"(?P<name>.+)\+(?P<auto>a?)cfr(?P<passes>\d+)(?:@clicks=(?P<clicks>all|\d+))?", re.ASCII)
-_MEANT_REFINED = re.compile(r"(\+a?cfr\w*|@clicks=.*)+$")
+_FBRS = re.compile(r"(?P<name>.+)\+fbrs(?P<place>[abc])")
+_MEANT_REFINED = re.compile(r"(\+a?cfr\w*|\+fbrs\w*|@clicks=.*)+$")
 
 
 def load_model(name: str, device: str = "cpu") -> Segmenter:
     """The segmenter of that name: a baseline, a registry name (`default` included), or the path of a .safetensors file.
 
     With the suffix `+cfr4` or `+acfr4` its first click is refined by 4 or up to 4 further passes (MODELS.md 6.3), with `@clicks=3` or
-    `@clicks=all` behind it the first three or all.
+    `@clicks=all` behind it the first three or all. With `+fbrsb` or `+fbrsc`, f-BRS moves its features until the clicks are satisfied
+    (MODELS.md 6.6; the family ritm only).
     device: for networks; baselines run on the CPU. Raises UsageError for a suffix without a meaning, and ModelError for an unknown name
     or weights that are not there.
     """
+    optimised = _FBRS.fullmatch(name)
+    if optimised is not None and not _MEANT_REFINED.search(optimised["name"]):
+        return _with_fbrs(registry.load(optimised["name"], device=device), optimised["place"])
     name, cascade = _split(name)
     return cascaded(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), cascade)
+
+
+def _with_fbrs(segmenter: Segmenter, place: str) -> Segmenter:
+    if not isinstance(segmenter, ClickPredictor):
+        raise UsageError(f"f-BRS changes features of HRNet networks, and {segmenter.name} is none; choose a model of the family ritm")
+    return FbrsSegmenter(segmenter, split_network(segmenter.net, place), place)
 
 
 def _split(name: str) -> tuple[str, Cascade]:
@@ -39,7 +53,7 @@ def _split(name: str) -> tuple[str, Cascade]:
     meant = _MEANT_REFINED.search(name)
     if meant:
         raise UsageError(
-            f"the model {name} ends in {meant.group()}; expected a suffix such as +cfr4, +acfr4 or +acfr4@clicks=all; "
+            f"the model {name} ends in {meant.group()}; expected one suffix such as +cfr4, +acfr4@clicks=all or +fbrsb; "
             f"write one of those, or {name[: meant.start()]} alone"
         )
     return name, OFF

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ def check(fixture: Fixture) -> Iterator[Check]:
     family, _, rest = fixture.name.partition("_")
     if fixture.name.startswith(ICL):
         family, rest = "simpleclick", fixture.name.removeprefix(ICL)
-    options = _options(fixture, family, rest)
+    options = network_options(fixture, family, rest)
     if isinstance(options, str):
         yield skipped(fixture.name, options)
         return
@@ -54,15 +54,23 @@ def check(fixture: Fixture) -> Iterator[Check]:
             yield check_keys(fixture, build(**options))
     if fixture.arrays is None:
         return
-    net = build(**options).eval().requires_grad_(False)
-    weights = fixture.setting("weights")
-    WeightFormula(seed=weights["S"], gain=weights["gain"], mult=weights["mult"], const=weights["const"]).fill(net)
+    net = with_weights(fixture, build(**options))
     with torch.inference_mode():
         yield from {"ritm": _check_ritm_raw, "simpleclick": _check_simpleclick_raw}[family](fixture, net)
     yield from check_variants(fixture, net, PROBABILITY_TOLERANCE)
 
 
-def _options(fixture: Fixture, family: str, architecture: str) -> dict[str, Any] | str:
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def with_weights(fixture: Fixture, net: Net) -> Net:
+    """`net` with the weights that the fixture's formula gives, ready to predict."""
+    weights = fixture.setting("weights")
+    WeightFormula(seed=weights["S"], gain=weights["gain"], mult=weights["mult"], const=weights["const"]).fill(net)
+    return net.eval().requires_grad_(False)
+
+
+def network_options(fixture: Fixture, family: str, architecture: str) -> dict[str, Any] | str:
     """Constructor arguments: of NAME.json, or of the published architecture that the name begins with; otherwise why there are none."""
     if fixture.meta is None:
         known = ritm.ARCHITECTURES if family == "ritm" else simpleclick.ARCHITECTURES

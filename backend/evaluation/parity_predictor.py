@@ -88,7 +88,7 @@ def check_variants(fixture: Fixture, net: Network, tolerance: float) -> Iterator
             yield skipped(fixture.name, f"variant {name}: {reason}")
             continue
         recorder = Recorder(net)
-        states = _click_through(predictor(recorder, variant), fixture.array("image"), as_clicks(fixture.setting("clicks")))
+        states = states_after_clicks(predictor(recorder, variant), fixture.array("image"), as_clicks(fixture.setting("clicks")))
         yield compare_trace(fixture.name, f"{name}:trace", recorder.calls, variant["net_calls"], tolerance)
         yield compare_lists(fixture.name, f"{name}:roi", [roi_of(state) for state in states], variant["object_roi_after_click"])
         maps = np.stack([state.probability for state in states])
@@ -139,7 +139,8 @@ def compare_lists(fixture: str, stage: str, ours: Sequence[Any], recorded: Seque
     return exact(fixture, stage, len(wrong) + missing, (wrong or [f"{len(ours)} entries, recorded {len(recorded)}"])[0])
 
 
-def _click_through(segmenter: Segmenter, image: NDArray[np.uint8], clicks: Sequence[Click]) -> list[State]:
+def states_after_clicks(segmenter: Segmenter, image: NDArray[np.uint8], clicks: Sequence[Click]) -> list[State]:
+    """The state after each click."""
     encoding = segmenter.encode(image)
     states = [segmenter.start(encoding)]
     for count in range(1, len(clicks) + 1):

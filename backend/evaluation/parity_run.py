@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.evaluation import parity_focal, parity_focal_stub, parity_networks, parity_protocol, parity_sam, parity_stub
+from backend.evaluation import parity_fbrs, parity_focal, parity_focal_stub, parity_networks, parity_protocol, parity_sam, parity_stub
 from backend.evaluation.parity import Check, read_fixture, skipped
 from converters.errors import RSISegError
 
@@ -16,6 +16,7 @@ FAMILIES = {
     "cfr_icl_": parity_networks.check,
     "focalclick_": parity_focal.check,
     "sam_": parity_sam.check,
+    "fbrs_": parity_fbrs.check,
     "stub_ritm": parity_stub.check,
     "stub_cfr": parity_stub.check,
     "stub_focal": parity_focal_stub.check,

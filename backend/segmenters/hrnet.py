@@ -162,6 +162,7 @@ class HighResolutionNet(nn.Module):
         self.stage4 = self._stage(modules[2], w, blocks)
 
         joined, features = sum(w), 2 * ocr_width
+        self.channels = joined  # of `features`
         self.conv3x3_ocr = nn.Sequential(nn.Conv2d(joined, features, 3, 1, 1), nn.BatchNorm2d(features), nn.ReLU(inplace=True))
         self.ocr_distri_head = ContextHead(features, ocr_width)
         self.cls_head = nn.Conv2d(features, 1, 1)

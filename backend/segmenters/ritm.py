@@ -49,9 +49,13 @@ class RitmNet(nn.Module):
 
     def with_auxiliary(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """(logits, auxiliary logits), both [B, 1, H/4, W/4]; training uses both."""
+        return self.feature_extractor.head(self.features(x, points))
+
+    def features(self, x: Tensor, points: Tensor) -> Tensor:
+        """The backbone's features, [B, 15 * width, H/4, W/4]."""
         disks = disk_maps(points, (x.shape[2], x.shape[3]), DISK_RADIUS).to(x.dtype)
         clicks = self.maps_transform(torch.cat([x[:, 3:], disks], dim=1))  # (B, 64, H/2, W/2)
-        return self.feature_extractor(normalised(x[:, :3]), clicks)
+        return self.feature_extractor.features(normalised(x[:, :3]), clicks)
 
 
 @register("ritm", architectures=tuple(ARCHITECTURES))

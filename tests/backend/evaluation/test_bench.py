@@ -214,6 +214,10 @@ def test_a_refined_model_is_measured_beside_the_plain_one(data: Path, tmp_path: 
     assert numbers["version"] == f"greedy{suffix}"
 
 
+def test_f_brs_is_measured_on_the_networks_it_is_for() -> None:
+    assert bench_models.load_model("ritm_tiny+fbrsc").version.endswith("+fbrsc")
+
+
 def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Greedy()
     monkeypatch.setitem(bench_models.BASELINES, "greedy", lambda: segmenter)
@@ -228,6 +232,9 @@ def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pyt
         (["--model", "greedy+cfr"], UsageError, r"ends in \+cfr; expected .*\+acfr4@clicks=all.*greedy alone"),
         (["--model", "greedy@clicks=all"], UsageError, r"ends in @clicks=all"),
         (["--model", "greedy+cfr2+acfr4"], UsageError, r"ends in \+cfr2\+acfr4"),
+        (["--model", "ritm_tiny+fbrsb+cfr2"], UsageError, r"ends in \+fbrsb\+cfr2"),
+        (["--model", "ritm_tiny+fbrsx"], UsageError, r"ends in \+fbrsx"),
+        (["--model", "simpleclick_tiny+fbrsb"], ModelError, r"family ritm"),
         (["--model", "greedy+cfr99"], UsageError, r"at most 20"),
         (["--model", "no_such+cfr4"], ModelError, "'no_such'"),
         (["--model", "no_such"], ModelError, "no_such"),

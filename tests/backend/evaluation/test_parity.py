@@ -33,6 +33,7 @@ STAGES = {
     "ritm_hrnet18s": 17,
     "simpleclick_vit_xtiny448": 16,
     "cfr_icl_vit_xtiny448": 16,
+    "fbrs_hrnet18s": 9,
 }
 
 
