@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from converters.errors import RasterError, TaskError
 
@@ -106,6 +107,13 @@ class RasterLabelled:
     def objects(self, min_area: int) -> list[LabelledObject]:
         """8-connected components of every class, class by class in `classes.json` order."""
         label = _read_rgb(self.label)
+        with Image.open(self.image) as picture:  # reads the header alone
+            size = (picture.height, picture.width)
+        if label.shape[:2] != size:
+            raise TaskError(
+                f"{self.label} is {label.shape[1]} x {label.shape[0]} px, its image {size[1]} x {size[0]} px; "
+                "expected the same size; export the label again"
+            )
         ignore = _equal_any(label, self.classes.ignore) if self.classes.ignore else None
         found: list[LabelledObject] = []
         for name, value in self.classes.values.items():
@@ -152,11 +160,19 @@ def open_labelled(path: Path) -> LabelledSet:
 
 
 def _raster_set(folder: Path) -> tuple[LabelledImage, ...]:
-    document = json.loads((folder / "classes.json").read_text())
-    classes = Classes(
-        values={name: _value(value) for name, value in document["classes"].items()},
-        ignore=tuple(_value(value) for value in document.get("ignore", [])),
-    )
+    document = _json(folder / "classes.json")
+    try:
+        classes = Classes(
+            values={name: _value(value) for name, value in document["classes"].items()},
+            ignore=tuple(_value(value) for value in document.get("ignore", [])),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise TaskError(
+            f'{folder / "classes.json"} cannot be used ({error!r}); expected {{"classes": {{name: value or [r, g, b]}}, "ignore": [...]}}'
+        ) from error
+    for part in ("images", "labels"):
+        if not (folder / part).is_dir():
+            raise TaskError(f"{folder} has no folder {part}; expected images/ and labels/ beside classes.json; put the pictures there")
     labels = {path.stem: path for path in sorted((folder / "labels").iterdir()) if path.suffix.lower() in _PICTURES}
     pictures = [path for path in sorted((folder / "images").iterdir()) if path.suffix.lower() in _PICTURES]
     images = tuple(RasterLabelled(path.name, path, labels[path.stem], classes) for path in pictures if path.stem in labels)
@@ -166,9 +182,16 @@ def _raster_set(folder: Path) -> tuple[LabelledImage, ...]:
 
 
 def _coco_set(path: Path) -> tuple[LabelledImage, ...]:
-    document = json.loads(path.read_text())
+    document = _json(path)
     if not isinstance(document, dict) or not {"images", "annotations", "categories"} <= document.keys():
         raise TaskError(f"{path}: not a COCO instances file; expected the keys images, annotations and categories")
+    try:
+        return _coco_images(path, document)
+    except (KeyError, TypeError) as error:
+        raise TaskError(f"{path} is not a whole COCO instances file ({error!r} in one of its records); export it again") from error
+
+
+def _coco_images(path: Path, document: dict[str, Any]) -> tuple[LabelledImage, ...]:
     names = {category["id"]: category["name"] for category in document["categories"]}
     polygons: dict[int, list[tuple[str, tuple[tuple[float, ...], ...]]]] = {}
     for annotation in document["annotations"]:
@@ -188,15 +211,26 @@ def _coco_set(path: Path) -> tuple[LabelledImage, ...]:
     )
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise TaskError(f"{path} is not JSON that can be read ({error}); write it again") from error
+
+
 def _value(value: int | list[int]) -> tuple[int, ...]:
-    return (value, value, value) if isinstance(value, int) else tuple(value)
+    colour = (value, value, value) if isinstance(value, int) else tuple(value)
+    if len(colour) != 3 or not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour):
+        raise ValueError(f"{value} is no pixel value")
+    return colour
 
 
 def _read_rgb(path: Path) -> NDArray[np.uint8]:
     """uint8 HxWx3; grey is repeated, a palette resolved, alpha dropped."""
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    encoded = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if picture is None:
-        raise RasterError(f"{path}: not a picture that can be decoded; expected 8-bit PNG, JPEG or TIFF")
+        raise RasterError(f"{path}: no picture that can be decoded is there; expected an 8-bit PNG, JPEG or TIFF; restore it")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 

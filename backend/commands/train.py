@@ -12,12 +12,17 @@ from backend.errors import UsageError
 
 
 def _source(text: str) -> tuple[Path, float]:
-    """`PATH` or `PATH=WEIGHT`."""
-    path, _, weight = text.partition("=")
+    """`PATH` or `PATH=WEIGHT`; a path may hold an equals sign itself where it exists as it stands."""
+    if Path(text).exists() or "=" not in text:
+        return Path(text), 1.0
+    path, _, weight = text.rpartition("=")
     try:
-        return Path(path), float(weight or 1.0)
-    except ValueError as error:
-        raise UsageError(f"--data {text}: {weight!r} is no weight; expected PATH or PATH=NUMBER") from error
+        share = float(weight)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < float("inf"):
+        raise UsageError(f"--data {text}: {weight!r} is no weight; expected PATH, or PATH=NUMBER with a number above 0")
+    return Path(path), share
 
 
 @click.command("train")

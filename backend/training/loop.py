@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
-from backend.errors import ModelError
+from backend.errors import ModelError, UsageError
 from backend.inference.click_maps import points_tensor
+from backend.segmenters.weight_files import first_difference
 from backend.training.episode import Episode, new_episode
 from backend.training.losses import sample_loss
 from backend.training.objects import Pool
@@ -26,6 +27,7 @@ from backend.training.recipes import Recipe
 
 VALIDATION_OBJECTS = 96
 VALIDATION_CLICKS = 5
+MOST_DRAWS = 5000  # in a row without a usable scene, before the labels are to blame
 SAVE_SECONDS = 120
 
 
@@ -86,16 +88,20 @@ def schedule(step: int, recipe: Recipe) -> float:
 
 
 def validate(net: nn.Module, pool: Pool, run: Run) -> dict[str, float]:
-    """Mean IoU after 1, 2, ... clicks on the same held-out scenes each time; {} without held-out objects."""
+    """Mean IoU after 1, 2, ... clicks on the same held-out scenes each time; {} when none can be made."""
     if not pool.objects:
         return {}
     rng = np.random.default_rng(20)
     scenes: list[Episode] = []
-    while len(scenes) < VALIDATION_OBJECTS:
+    for _ in range(MOST_DRAWS):
         image, item = pool.draw(rng)
         scene = new_episode(image, item, run.recipe, rng, augment=False)
         if scene is not None:
             scenes.append(scene)
+        if len(scenes) == VALIDATION_OBJECTS:
+            break
+    if not scenes:
+        return {}
     result: dict[str, float] = {}
     net.eval()
     for click in range(1, VALIDATION_CLICKS + 1):
@@ -142,11 +148,14 @@ def _probabilities(logits: Tensor) -> NDArray[np.float32]:
 
 
 def _episodes(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[Episode]:
-    while True:
+    failed = 0
+    while failed < MOST_DRAWS:
         image, item = pool.draw(rng)
         episode = new_episode(image, item, recipe, rng, augment=True)
+        failed = 0 if episode is not None else failed + 1
         if episode is not None:
             yield episode
+    raise UsageError(f"none of {MOST_DRAWS} objects drawn in a row can be clicked on; expected objects with surroundings; check the labels")
 
 
 def _unfuse_attention(net: nn.Module) -> None:
@@ -203,6 +212,9 @@ def _resume(run: Run, net: nn.Module, optimizer: torch.optim.Optimizer, ema: dic
     state = torch.load(path, weights_only=True, map_location=run.device)
     if state["recipe"]["name"] != run.recipe.name:
         raise ModelError(f"{path} was written by recipe {state['recipe']['name']!r}, not {run.recipe.name!r}; choose another run folder")
+    shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (net.state_dict(), state["net"])]
+    if (difference := first_difference(*shapes)) is not None:
+        raise ModelError(f"{path} belongs to another architecture: {difference}; choose another run folder")
     net.load_state_dict(state["net"])
     peaks = [group["peak"] for group in optimizer.param_groups]
     optimizer.load_state_dict(state["optimizer"])

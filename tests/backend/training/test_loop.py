@@ -12,11 +12,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from backend.commands.train import command
+from backend.commands.train import _source, command
 from backend.errors import ModelError, UsageError
 from backend.segmenters import registry
-from backend.training.loop import Run, schedule, train
-from backend.training.objects import Source, is_held_out, load_pools
+from backend.segmenters.vitclick import VitClick
+from backend.training.loop import Run, schedule, train, validate
+from backend.training.objects import Pool, PooledObject, Source, is_held_out, load_pools
 from backend.training.recipes import recipe
 from backend.training.start import starting_network, write_result
 
@@ -76,6 +77,34 @@ def test_an_interrupted_run_goes_on_where_its_checkpoint_was(squares: Path, tmp_
     with pytest.raises(ModelError, match="recipe"):
         net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
         train(net, frozenset(), pools, Run(folder, replace(SMALL, name="other"), 0, "cpu", validate_every=1000))
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(squares: Path, tmp_path: Path) -> None:
+    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
+    run = Run(tmp_path / "run", replace(SMALL, steps=1), 0, "cpu", validate_every=1000)
+    train(starting_network("vitclick_tiny", start_from=None, init=None, seed=0)[0], frozenset(), pools, run)
+    other = VitClick(width=96, depth=2, heads=2, taps=(1, 2), grid=8)
+    with pytest.raises(ModelError, match="another architecture"):
+        train(other, frozenset(), pools, run)
+
+
+def test_labels_that_can_never_be_clicked_end_the_run(tmp_path: Path) -> None:
+    everything = PooledObject(0, "all", (0, 0, 64, 64), np.ones((64, 64), np.int8))
+    pool = Pool((np.zeros((64, 64, 3), np.uint8),), (everything,), np.ones(1))
+    run = Run(tmp_path / "run", SMALL, 0, "cpu", validate_every=1)
+    net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
+    assert validate(net, pool, run) == {}
+    with pytest.raises(UsageError, match="check the labels"):
+        train(net, frozenset(), (pool, pool), run)
+
+
+def test_a_share_is_a_positive_number_after_the_last_equals_sign(tmp_path: Path) -> None:
+    (tmp_path / "a=2").mkdir()
+    assert _source(str(tmp_path / "a=2")) == (tmp_path / "a=2", 1.0)
+    assert _source(f"{tmp_path / 'a=2'}=0.5") == (tmp_path / "a=2", 0.5)
+    for weight in ("x", "0", "-1", "nan", "inf"):
+        with pytest.raises(UsageError, match="no weight"):
+            _source(f"set={weight}")
 
 
 def test_validation_images_are_held_out_whole_and_by_name(squares: Path) -> None:
