@@ -61,23 +61,35 @@ class PromptPoint:
 class Prompt:
     """What one request asks: all points of its group, in click order, or a rectangle, and where the answer goes.
 
-    label: of the prompt, copied to the answer. tag: the smart tag of the last point. image: name of the Image tag.
-    display: the size of the picture in the browser; None when the request does not say.
+    label: of the prompt, copied to the answer. tags: the smart tag of the last point, then the switches that were on with it.
+    image: name of the Image tag. display: the size of the picture in the browser; None when the request does not say.
     box: two opposite corners of the rectangle that was drawn, upright, in percent; there are no points then.
     """
 
     points: tuple[PromptPoint, ...]
     label: str
-    tag: ControlTag
+    tags: tuple[ControlTag, ...]
     image: str
     display: Size | None
     box: tuple[Percent, Percent] | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The `model_*` attributes of all `tags`; a switch says more than what was before it, and a blank says nothing.
+
+        `model` is read as `model_name`: Label Studio takes every `name="..."` in a config for the name of a tag, inside model_name="..."
+        too, and refuses a config that has one twice.
+        """
+        found = [(name, text) for tag in self.tags for name, text in tag.attributes.items() if text]
+        return {"model_name" if name == "model" else name: text for name, text in found if name == "model" or name.startswith("model_")}
 
 
 def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
     """The prompt of a click; None when there is nothing to answer: no context, or no points left in it.
 
-    Label Studio groups prompts by type and label, so the last item speaks for all: its `from_name` decides which smart tag answers.
+    Label Studio groups prompts by type and label, so the last point speaks for all: its `from_name` decides which smart tag answers.
+    A point that was made with labels of several tags chosen is sent once for each of them, under one id: it is one click. Then the last of
+    the tags whose label is a class (a label of a brush or polygon tag) answers, with the attributes of the tags whose label is none.
     Raises ContractError for a context that is none, and for a prompt that cannot be understood.
     """
     if context is None:
@@ -99,10 +111,10 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
         )
     display = _display_size(last)
     group = [item for item in items if item.get("type") == kind]
-    points = tuple(_point(item) for item in group) if kind == POINTS else ()
+    points = _points(group) if kind == POINTS else ()
     box = _upright_box(last, display) if kind == BOX else None
-    tag = _smart_tag(last, config)
-    return Prompt(points, _label(last, kind), tag, str(last.get("to_name") or tag.to_name), display, box)
+    label, tags = _class_and_tags([item for item in group if item is last or _same_id(item, last)], kind, config)
+    return Prompt(points, label, tags, str(last.get("to_name") or tags[0].to_name), display, box)
 
 
 def checked_task(task: object) -> Mapping[str, Any]:
@@ -138,6 +150,24 @@ def _number(item: Mapping[str, Any], name: str) -> float:
 def _point(item: Mapping[str, Any]) -> PromptPoint:
     """`is_positive` is false only for Alt-clicks; a point without it is a positive one. Percent outside 0..100 is clamped later."""
     return PromptPoint(Percent(_number(item, "x"), _number(item, "y")), positive=item.get("is_positive") is not False)
+
+
+def _points(items: Sequence[Mapping[str, Any]]) -> tuple[PromptPoint, ...]:
+    """Each point once, in the order of the clicks. Two clicks on one spot have two ids."""
+    read = [(item.get("id"), number, _point(item)) for number, item in enumerate(items)]
+    return tuple({(number if name is None else str(name), point): point for name, number, point in read}.values())
+
+
+def _same_id(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return item.get("id") is not None and item.get("id") == other.get("id")
+
+
+def _class_and_tags(items: Sequence[Mapping[str, Any]], kind: str, config: LabelConfig) -> tuple[str, tuple[ControlTag, ...]]:
+    """The class that the last point is of; the tag that said so, then those that say more. items: of the last point, one for each tag."""
+    classes = {label for tag in config.controls if tag.type in TARGET_TYPES.values() for label in tag.labels}
+    said = [(_label(item, kind), _smart_tag(item, config)) for item in items]
+    label, tag = next((one for one in reversed(said) if one[0] in classes), said[-1])
+    return label, (tag, *(other for text, other in said if text not in classes and other is not tag))
 
 
 def _upright_box(item: Mapping[str, Any], display: Size | None) -> tuple[Percent, Percent]:

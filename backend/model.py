@@ -92,7 +92,7 @@ class RSISegModel(LabelStudioMLBase):
         prompt = contract.read_prompt(context, config)
         if prompt is None:
             return self._nothing(runtime)
-        settings = prediction_settings(prompt.tag.attributes, self._project_params(runtime), runtime.settings.prediction)
+        settings = prediction_settings(prompt.attributes, self._project_params(runtime), runtime.settings.prediction)
         target = contract.target_tag(config, prompt, settings.output)
         name = runtime.checked_model(settings.model)
         task = contract.checked_task(task)
@@ -165,4 +165,4 @@ def _told(prompt: contract.Prompt, clicks: tuple[Click, ...], name: str, outcome
     what = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
     if prompt.box is not None:
         what = "a click at the centre of a box (this model reads no boxes)" if clicks else "a box"
-    return f"{prompt.label}, {what} from {prompt.tag.name}, {name}, {outcome.steps} computed"
+    return f"{prompt.label}, {what} from {' with '.join(tag.name for tag in prompt.tags)}, {name}, {outcome.steps} computed"
