@@ -130,8 +130,8 @@ class Views:
     def versions(self) -> Response:
         """GET /versions: the models whose weights are here, the server's own first; beside them those that are not, and what to do."""
         own = self._runtime.known_version("")
-        here = [own, *(version for version in self._runtime.names.versions() if version != own)]
-        return jsonify({"versions": here, "unavailable": self._runtime.names.unavailable()})
+        here = [own, *(version for version in self._runtime.catalogue.versions() if version != own)]
+        return jsonify({"versions": here, "unavailable": self._runtime.catalogue.unavailable()})
 
     def webhook(self) -> Response | tuple[Response, int]:
         """POST /webhook: counted and answered at once. Nothing trains here, and no body is kept: it carries the user's token."""

@@ -10,29 +10,31 @@ from threading import Lock
 
 from backend.inference.cfr import Cascade, cascaded
 from backend.inference.segmenter import Segmenter
-from backend.model_names import ModelNames
+from backend.segmenters.catalogue import Catalogue
+from backend.segmenters.catalogue_entry import Entry
 
 logger = logging.getLogger(__name__)
 
-Loader = Callable[[str, str], Segmenter]
-"""(checked name, device) -> segmenter; raises ModelError."""
+Loader = Callable[[Entry, str], Segmenter]
+"""(entry, device) -> segmenter; raises ModelError."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A segmenter and the lock to hold while it computes: a device serves one forward pass at a time, whichever the model.
-
-    version: `ModelNames.version` when it was loaded; the weights on disk may have been replaced since.
-    """
+    """A segmenter and the lock to hold while it computes: a device serves one forward pass at a time, whichever the model."""
 
     name: str
-    version: str
     segmenter: Segmenter
     device: Lock
 
+    @property
+    def version(self) -> str:
+        """Of what was loaded; the weights on disk may have been replaced since."""
+        return self.segmenter.version
+
     def refined(self, cascade: Cascade) -> LoadedModel:
         """The same model with its clicks refined, and a version that says so."""
-        return replace(self, version=self.version + cascade.suffix, segmenter=cascaded(self.segmenter, cascade))
+        return replace(self, segmenter=cascaded(self.segmenter, cascade))
 
 
 class ModelPool:
@@ -41,10 +43,10 @@ class ModelPool:
     device: "auto" takes the first CUDA device where there is one, else the CPU.
     """
 
-    def __init__(self, names: ModelNames, *, device: str = "auto", load: Loader | None = None) -> None:
-        self._names = names
+    def __init__(self, catalogue: Catalogue, *, device: str = "auto", load: Loader | None = None) -> None:
+        self._catalogue = catalogue
         self._device_name = device
-        self._load = load or _load_from_registry
+        self._load = load or _load_entry
         self._loading = Lock()
         self._loaded: dict[str, LoadedModel] = {}
         self._devices: dict[str, Lock] = {}
@@ -58,22 +60,21 @@ class ModelPool:
             if name not in self._loaded:
                 started = time.perf_counter()
                 device = _first_device() if self._device_name == "auto" else self._device_name
-                version = self._names.version(name)
-                segmenter = self._load(name, device)
-                self._loaded[name] = LoadedModel(name, version, segmenter, self._devices.setdefault(device, Lock()))
+                segmenter = self._load(self._catalogue.entry(name), device)
+                self._loaded[name] = LoadedModel(name, segmenter, self._devices.setdefault(device, Lock()))
                 logger.info("%s loaded on %s in %.1f s", segmenter.version, device, time.perf_counter() - started)
             return self._loaded[name]
 
     def version(self, name: str) -> str:
         """`model_version` of a checked name: of the loaded model, else of what would be loaded now."""
         known = self._loaded.get(name)
-        return known.version if known is not None else self._names.version(name)
+        return known.version if known is not None else self._catalogue.version(name)
 
 
-def _load_from_registry(name: str, device: str) -> Segmenter:
+def _load_entry(one: Entry, device: str) -> Segmenter:
     from backend.segmenters import registry  # noqa: PLC0415 - imports torch, which /health and /setup must not wait for
 
-    return registry.load(name, device=device)
+    return registry.load_entry(one, device=device)
 
 
 def _first_device() -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from backend.imagery import Imagery, Resolves
 from backend.metrics import Metrics
-from backend.model_names import ModelNames
 from backend.model_pool import Loader, ModelPool
 from backend.project_store import ProjectStore
+from backend.segmenters.catalogue import Catalogue, shipped
 from backend.session import Sessions
 from backend.settings import ServerSettings
 from backend.tag_settings import prediction_settings
@@ -25,7 +25,7 @@ class Runtime:
     """Made once in a process, before its first request; every part may be used by several threads at once."""
 
     settings: ServerSettings
-    names: ModelNames
+    catalogue: Catalogue
     models: ModelPool
     imagery: Imagery
     sessions: Sessions
@@ -51,8 +51,8 @@ class Runtime:
     def checked_model(self, wanted: str | None) -> str:
         """The name of an available model: `wanted` by a tag or project, or None for the server's own. Raises ModelError."""
         if wanted is None or wanted == self.settings.model:
-            return self.names.checked(self.settings.model, path_allowed=True)
-        return self.names.checked(wanted)
+            return self.catalogue.checked(self.settings.model, path_allowed=True)
+        return self.catalogue.checked(wanted)
 
     def count_caches(self) -> None:
         """Bring the gauges of kept bytes up to date."""
@@ -61,15 +61,15 @@ class Runtime:
 
 
 def make_runtime(
-    settings: ServerSettings, *, names: ModelNames | None = None, load: Loader | None = None, resolver: Resolves | None = None
+    settings: ServerSettings, *, catalogue: Catalogue | None = None, load: Loader | None = None, resolver: Resolves | None = None
 ) -> Runtime:
-    """A runtime for `settings`, without loading a model. names, load, resolver: replacements for tests and benchmarks."""
-    names = names or ModelNames()
+    """A runtime for `settings`, without loading a model. catalogue, load, resolver: replacements for tests and benchmarks."""
+    catalogue = catalogue or shipped()
     states, encodings = int(settings.cache_bytes * _STATES), int(settings.cache_bytes * _ENCODINGS)
     return Runtime(
         settings=settings,
-        names=names,
-        models=ModelPool(names, device=settings.device, load=load),
+        catalogue=catalogue,
+        models=ModelPool(catalogue, device=settings.device, load=load),
         imagery=Imagery(resolver or _resolver(settings), window_bytes=settings.cache_bytes - states - encodings),
         sessions=Sessions(state_bytes=states, encoding_bytes=encodings),
         projects=ProjectStore(settings.data_dir),

@@ -12,7 +12,7 @@ import click
 
 from backend.errors import ModelError
 from backend.gunicorn_server import Server, listen, shared_metrics, warm
-from backend.model_names import ModelNames
+from backend.segmenters.catalogue import shipped
 from backend.settings import ServerSettings, settings_from
 
 _FOLDER = click.Path(path_type=Path)
@@ -54,7 +54,7 @@ def command(warm: bool, **options: Any) -> None:
 def _check_model(settings: ServerSettings) -> None:
     """Raises ModelError before anything is started."""
     try:
-        ModelNames().checked(settings.model, path_allowed=True)
+        shipped().checked(settings.model, path_allowed=True)
     except ModelError as error:
         raise ModelError(f"cannot serve: {error} (--model)") from None
 

@@ -17,7 +17,7 @@ from backend.errors import ModelError, UsageError
 if TYPE_CHECKING:
     import requests
 
-    from backend.segmenters.registry import Entry
+    from backend.segmenters.catalogue_entry import Entry
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
@@ -31,9 +31,9 @@ def command() -> None:
 @_JSON
 def list_command(as_json: bool) -> None:
     """Every model of the registry, and whether its weights are on this machine."""
-    from backend.segmenters import registry
+    from backend.segmenters import catalogue
 
-    described = [_described(one) for one in registry.entries()]
+    described = [_described(one) for one in catalogue.entries()]
     if as_json:
         click.echo(json.dumps(described, indent=1))
         return
@@ -69,12 +69,12 @@ def convert_command(file: Path, out: Path | None, name: str | None, architecture
 
     FILE is what the authors published (.pth). Its network is recognised by the names and shapes of its weights; nothing in it is run.
     """
-    from backend.segmenters import registry
+    from backend.segmenters import catalogue
     from backend.segmenters.conversion import convert
 
     if (out is None) == (name is None):
         raise UsageError("convert needs one place to write to: give --out FILE.safetensors, or --as NAME for a model of the registry")
-    entry = None if name is None else _published(registry.entry(name))
+    entry = None if name is None else _published(catalogue.entry(name))
     target = out or (entry.file if entry else None)
     assert target is not None  # one of the two was given, and published entries have a file
     if target.suffix != ".safetensors":
@@ -102,9 +102,9 @@ def pull_command(name: str, accept_non_commercial: bool, as_json: bool) -> None:
 
     The file's sha256 is compared with the registry's; where that has none, with the first download on this machine.
     """
-    from backend.segmenters import registry
+    from backend.segmenters import catalogue
 
-    entry = _published(registry.entry(name))
+    entry = _published(catalogue.entry(name))
     if entry.non_commercial:
         _check_licence(entry, accepted=accept_non_commercial)
     assert entry.file is not None  # published entries have one
@@ -112,7 +112,7 @@ def pull_command(name: str, accept_non_commercial: bool, as_json: bool) -> None:
         _tell(as_json, {"name": entry.name, "file": str(entry.file), "fetched": False}, f"{entry.name} is here already: {entry.file}")
         return
     if entry.download is None:
-        raise ModelError(f"{entry.name} cannot be fetched by a program: {_described(entry)['how_to_get']}")
+        raise ModelError(f"{entry.name} cannot be fetched by a program: {entry.how_to_get}")
     _tell(as_json, *_pull(entry, entry.download, entry.file))
 
 
@@ -180,10 +180,6 @@ def _check_licence(entry: Entry, *, accepted: bool) -> None:
 
 def _described(entry: Entry) -> dict[str, Any]:
     """An entry as `list --json` shows it."""
-    from backend.segmenters.obtaining import how_to_get
-
-    published = {"checkpoint": entry.checkpoint, "source": entry.source, "download": entry.download, "non_commercial": entry.non_commercial}
-    stated = {key: value for key, value in published.items() if value}
     return {
         "name": entry.name,
         "family": entry.family,
@@ -200,7 +196,7 @@ def _described(entry: Entry) -> dict[str, Any]:
         "file": None if entry.file is None else str(entry.file),
         "sha256": entry.sha256,
         "available": entry.available,
-        "how_to_get": None if entry.available else how_to_get(entry.name, stated),
+        "how_to_get": None if entry.available else entry.how_to_get,
     }
 
 

@@ -1,16 +1,17 @@
 """A region of interest, and how images, clicks and maps go into it and come back.
 
 All coordinates are pixel indices (row, col): a pixel's centre is an integer, bounds are inclusive.
+Imported without torch: the settings of ZoomIn stand on this, and the server reads them before any network is loaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IndexClick = tuple[float, float, bool]
 """(row, col, positive) in pixel indices, fractions kept."""
@@ -78,13 +79,15 @@ class Crop:
         inside = resize(probability, self.roi.size)
         if self.roi.size == image_size:
             return inside
-        pasted = torch.zeros(*inside.shape[:2], *image_size, dtype=inside.dtype, device=inside.device)
+        pasted = inside.new_zeros(*inside.shape[:2], *image_size)
         self.roi.cut(pasted).copy_(inside)
         return pasted
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear with align_corners=True, as everywhere in the click pipelines (MODELS.md, gotcha 1); the same size is the identity."""
+    from torch.nn import functional as F  # noqa: N812, PLC0415 - see the module
+
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=True)

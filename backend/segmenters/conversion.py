@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from backend.errors import ModelError
-from backend.segmenters import registry
+from backend.segmenters import catalogue
+from backend.segmenters.catalogue_entry import Entry
 from backend.segmenters.checkpoint_files import Checkpoint, read_checkpoint
 from backend.segmenters.recognition import Recognised, recognise
-from backend.segmenters.weight_files import file_sha256, write_weights
+from backend.segmenters.weight_files import write_weights
+from backend.segmenters.weight_headers import file_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,12 @@ class Conversion:
     """
 
     recognised: Recognised
-    published: registry.Entry | None
+    published: Entry | None
     genuine: bool | None
     out: Path
 
 
-def convert(
-    path: Path, out: Path, *, architecture: str | None = None, part: int | None = None, entry: registry.Entry | None = None
-) -> Conversion:
+def convert(path: Path, out: Path, *, architecture: str | None = None, part: int | None = None, entry: Entry | None = None) -> Conversion:
     """Write the network of the authors' file `path` to `out` (.safetensors), every number as it is, and how the authors use it.
 
     architecture: for a checkpoint that fits several. part: which of the networks, from 1, where the file holds one for each click.
@@ -61,11 +61,11 @@ def convert(
     return Conversion(recognised, published, None if stated is None else stated == sha256, out)
 
 
-def published_entry(recognised: Recognised, file_name: str) -> registry.Entry | None:
+def published_entry(recognised: Recognised, file_name: str) -> Entry | None:
     """The published entry of that file name, else the first of that architecture: how its authors predict with it."""
     alike = [
         one
-        for one in registry.entries()
+        for one in catalogue.entries()
         if one.checkpoint is not None and (one.family, one.architecture) == (recognised.family, recognised.architecture)
     ]
     return next((one for one in alike if one.checkpoint == file_name), alike[0] if alike else None)
@@ -79,7 +79,7 @@ def _part(path: Path, parts: tuple[Checkpoint, ...], number: int | None) -> Chec
     return parts[(number or 1) - 1]
 
 
-def _use(published: registry.Entry | None) -> dict[str, Any]:
+def _use(published: Entry | None) -> dict[str, Any]:
     """Metadata of the new file: how clicks are predicted with it, and whose it is."""
     if published is None:
         return {"licence": "unknown", "source": "converted"}

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from backend.errors import ModelError
 from backend.inference.click_maps import disk_maps
 from backend.inference.crop import resize
-from backend.inference.focus_crop import FocusCrop
 from backend.inference.focus_predictor import FOCAL_ZOOM, FocalPredictor
 from backend.inference.segmenter import Segmenter
+from backend.segmenters.catalogue_entry import Entry
 from backend.segmenters.focal_refiner import Refiner
 from backend.segmenters.hrnet import HighResolutionNet
 from backend.segmenters.normalisation import normalised
-from backend.segmenters.registry import Entry, register
+from backend.segmenters.registry import register
 from backend.segmenters.ritm import ScaleLayer
 from backend.segmenters.segformer import HEADS, SegFormer
 
@@ -133,7 +133,7 @@ def focal_predictor(net: nn.Module, entry: Entry, version: str, device: torch.de
     return FocalPredictor(
         net=net,
         name=entry.name,
-        version=f"{version},focus{FocusCrop().expansion_ratio:g}",
+        version=version,
         recipes=entry.recipes,
         threshold=entry.threshold,
         zoom_in=entry.zoom_in or FOCAL_ZOOM,

@@ -1,7 +1,7 @@
 """Weights from a formula instead of a file: the same numbers on every machine, from the names and shapes of the tensors alone.
 
 Two uses: networks whose recorded outputs are compared (`rsiseg parity`; formula and names of the arguments: fixtures/README.md there),
-and the tiny entries of the registry that tests run through the whole server.
+and the tiny entries of the registry that tests run through the whole server. Imported without torch, as the catalogue of models is.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,18 @@ class WeightFormula:
     mult: Sequence[tuple[str, float]] = ()
     const: Mapping[str, float] = field(default_factory=dict)
 
-    def tensor(self, key: str, shape: Sequence[int]) -> Tensor:
-        """The tensor named `key`, float32 (int64 for batch counters)."""
+    def array(self, key: str, shape: Sequence[int]) -> NDArray[Any]:
+        """The tensor named `key` of that shape, float32 (int64 for batch counters)."""
         leaf = key.rsplit(".", 1)[-1]
         if key in self.const:
-            return torch.full(tuple(shape), float(self.const[key]), dtype=torch.float32)
+            return np.full(tuple(shape), float(self.const[key]), dtype=np.float32)
         if leaf == "num_batches_tracked":
-            return torch.zeros(tuple(shape), dtype=torch.int64)
+            return np.zeros(tuple(shape), dtype=np.int64)
         values = self._values(key, leaf, shape)
         for pattern, factor in self.mult:
             if re.search(pattern, key):
                 values = values * factor
-        return torch.from_numpy(np.asarray(values, dtype=np.float32).reshape(tuple(shape)))
+        return np.asarray(values, dtype=np.float32).reshape(tuple(shape))
 
     def _values(self, key: str, leaf: str, shape: Sequence[int]) -> NDArray[np.float64]:
         generator = np.random.Generator(np.random.PCG64((zlib.crc32(key.encode()) + 1000003 * self.seed) % 2**32))
@@ -59,4 +61,6 @@ class WeightFormula:
 
     def fill(self, net: nn.Module) -> None:
         """Give every parameter and buffer of the network's state dict its tensor."""
-        net.load_state_dict({key: self.tensor(key, tuple(value.shape)) for key, value in net.state_dict().items()})
+        import torch  # noqa: PLC0415 - see the module
+
+        net.load_state_dict({key: torch.from_numpy(self.array(key, tuple(value.shape))) for key, value in net.state_dict().items()})

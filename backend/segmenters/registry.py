@@ -1,6 +1,4 @@
-"""Which segmenters there are, and how a name becomes one that answers clicks.
-
-The entries stand in weights/registry.toml. A family (one file in this package) registers how its networks are built:
+"""How an entry of the catalogue becomes a segmenter that answers clicks. A family (one file in this package) registers its networks:
 
     @register("ritm", architectures=("hrnet18s", "hrnet18", "hrnet32", "tiny"))
     def build(architecture: str) -> nn.Module: ...
@@ -12,11 +10,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -24,51 +21,10 @@ from torch import nn
 from backend.errors import ModelError
 from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter
-from backend.inference.zoom_in import ZoomIn
+from backend.segmenters import catalogue
+from backend.segmenters.catalogue_entry import Entry, version_of, weights_sha256
 from backend.segmenters.generated import WeightFormula
-from backend.segmenters.obtaining import how_to_get
-from backend.segmenters.weight_files import file_sha256, load_weights, read_metadata
-
-DEFAULT = "default"
-# Installed with the package as data, beside it in a checkout.
-WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One segmenter that can be chosen by name.
-
-    family, architecture: which builder, and its argument.
-    recipes: band recipes it may be given, best first. input_size: (height, width) the network sees, None where any will do.
-    threshold: probability above which a pixel belongs to the object. zoom_in, flip: how clicks are predicted, see `ClickPredictor`.
-    licence, source: of the weights. sha256: of the file, hexadecimal; None where not recorded.
-    file: the safetensors file; None for weights generated from `formula`.
-    checkpoint: the authors' file name, for published weights; its own sha256, where stated; its direct address, where there is one.
-    non_commercial: whether the licence forbids commercial use.
-    """
-
-    name: str
-    family: str
-    architecture: str
-    recipes: tuple[tuple[str, ...], ...]
-    input_size: tuple[int, int] | None
-    threshold: float
-    zoom_in: ZoomIn | None
-    flip: bool
-    licence: str
-    source: str
-    sha256: str | None
-    file: Path | None
-    formula: WeightFormula | None = None
-    checkpoint: str | None = None
-    checkpoint_sha256: str | None = None
-    download: str | None = None
-    non_commercial: bool = False
-
-    @property
-    def available(self) -> bool:
-        """Whether the weights are on this machine."""
-        return self.file is None or self.file.is_file()
+from backend.segmenters.weight_files import load_weights
 
 
 class Assemble(Protocol):
@@ -128,7 +84,7 @@ def family(name: str) -> Family:
     if name not in _families and name.isidentifier() and importlib.util.find_spec(module) is not None:
         importlib.import_module(module)
     if name not in _families:
-        known = ", ".join(sorted({one.family for one in entries()}))
+        known = ", ".join(sorted({one.family for one in catalogue.entries()}))
         raise ModelError(f"there is no model family '{name}'; known are {known}; use one of those")
     return _families[name]
 
@@ -143,28 +99,9 @@ def build(family_name: str, architecture: str) -> nn.Module:
     return found.build(architecture)
 
 
-def entries() -> tuple[Entry, ...]:
-    """All entries in the order of registry.toml, whether their weights are here or not."""
-    tables = {name: value for name, value in _registry().items() if isinstance(value, dict)}
-    return tuple(_entry_from(name, table) for name, table in tables.items())
-
-
-def entry(name: str) -> Entry:
-    """The entry of that name, `default`, or a path to a .safetensors file. Raises ModelError for anything else."""
-    if name.endswith(".safetensors"):
-        return _entry_of_file(Path(name))
-    wanted = _registry().get(DEFAULT) if name == DEFAULT else name
-    known = entries()
-    for one in known:
-        if one.name == wanted:
-            return one
-    names = ", ".join([DEFAULT, *(one.name for one in known)])
-    raise ModelError(f"there is no model '{name}'; known are {names}; use one of those, or the path of a .safetensors file")
-
-
 def load(name: str, *, device: str = "cpu") -> Segmenter:
-    """The segmenter of `entry(name)`, weights read and checked. Not cached: who serves requests keeps what it loads."""
-    return load_entry(entry(name), device=device)
+    """The segmenter of `catalogue.entry(name)`. Not cached: who serves requests keeps what it loads."""
+    return load_entry(catalogue.entry(name), device=device)
 
 
 def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
@@ -172,38 +109,18 @@ def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
     net = build(one.family, one.architecture)
     if one.file is None:
         (one.formula or WeightFormula()).fill(net)
-        digest = f"formula{(one.formula or WeightFormula()).seed}"
     else:
-        digest = _checked_digest(one, one.file)
+        _check_hash(one, one.file)
         load_weights(net, one.file)
     target = _device(device)
     net = net.to(target).eval().requires_grad_(False)
-    return family(one.family).assemble(net, one, version_of(one, digest), target)
+    return family(one.family).assemble(net, one, version_of(one), target)
 
 
-def version_of(one: Entry, digest: str) -> str:
-    """Name, first 12 digits of the weights' sha256, and every setting that changes answers, such as
-    `vitclick_s14@0a1b2c3d4e5f:t0.49,zoom224x224,skip-1,x1.4,min200,iou0.5,p0.5`."""
-    parts = [f"t{one.threshold:g}"]
-    if one.zoom_in is not None:
-        zoom = one.zoom_in
-        target = str(zoom.target_size) if isinstance(zoom.target_size, int) else f"{zoom.target_size[0]}x{zoom.target_size[1]}"
-        parts += [f"zoom{target}", f"skip{zoom.skip_clicks}", f"x{zoom.expansion_ratio:g}", f"min{zoom.min_crop_size}"]
-        parts += [f"iou{zoom.recompute_thresh_iou:g}", f"p{zoom.prob_thresh:g}"]
-        parts += [f"first{zoom.first_window}x{zoom.first_looks}below{zoom.again_below:g}"] if zoom.first_window is not None else []
-        parts += ["stale"] if zoom.keep_stale_roi else []
-    parts += ["flip"] if one.flip else []
-    return f"{one.name}@{digest[:12]}:{','.join(parts)}"
-
-
-def _checked_digest(one: Entry, file: Path) -> str:
-    if not file.is_file():
-        advice = how_to_get(one.name, _registry().get(one.name, {}))
-        raise ModelError(f"the weights of {one.name} are not on this machine, expected at {file}; {advice}, or choose an available model")
-    digest = file_sha256(file)
+def _check_hash(one: Entry, file: Path) -> None:
+    digest = weights_sha256(one)
     if one.sha256 is not None and digest != one.sha256:
         raise ModelError(f"{file} has the sha256 {digest[:12]}..., the registry expects {one.sha256[:12]}...; copy or download it again")
-    return digest
 
 
 def _device(name: str) -> torch.device:
@@ -212,75 +129,4 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(
             f"the device '{name}' cannot be used ({str(error).splitlines()[0]}); use cpu, or cuda where there is one"
-        ) from error
-
-
-def _registry() -> dict[str, Any]:
-    path = WEIGHTS_FOLDER / "registry.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"the list of models {path} is missing; it comes with the package; install it again") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{path} is not valid TOML ({error}); correct that line") from error
-
-
-def _entry_from(name: str, table: Mapping[str, Any]) -> Entry:
-    """An entry from its table in registry.toml."""
-    try:
-        blank = Entry(
-            name=name,
-            family=table["family"],
-            architecture=table["architecture"],
-            recipes=(("R", "G", "B"),),
-            input_size=None,
-            threshold=0.49,
-            zoom_in=None,
-            flip=False,
-            licence=table["licence"],
-            source=table["source"],
-            sha256=table.get("sha256"),
-            file=WEIGHTS_FOLDER / table["file"] if "file" in table else None,
-            formula=WeightFormula(**table["formula"]) if "formula" in table else None,
-            checkpoint=table.get("checkpoint"),
-            checkpoint_sha256=table.get("checkpoint_sha256"),
-            download=table.get("download"),
-            non_commercial=table.get("non_commercial", False),
-        )
-        return _with_settings(blank, table)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"the entry {name} of registry.toml cannot be read ({error!r}); see the head of that file") from error
-
-
-def _with_settings(one: Entry, table: Mapping[str, Any]) -> Entry:
-    """`one` with what a table of registry.toml, or the metadata of a weight file, says about its use."""
-    changes: dict[str, Any] = {key: table[key] for key in ("threshold", "flip", "licence", "source") if key in table}
-    if "recipes" in table:
-        changes["recipes"] = tuple(tuple(recipe) for recipe in table["recipes"])
-    if "input_size" in table:
-        changes["input_size"] = tuple(table["input_size"])
-    if "zoom_in" in table:
-        settings = dict(table["zoom_in"])
-        if isinstance(settings.get("target_size"), list):
-            settings["target_size"] = tuple(settings["target_size"])
-        changes["zoom_in"] = ZoomIn(**settings)
-    return replace(one, **changes)
-
-
-def _entry_of_file(path: Path) -> Entry:
-    """A weight file that is in no list: its metadata names the architecture, the rest is as in that architecture's first entry."""
-    about = read_metadata(path)
-    alike = [one for one in entries() if (one.family, one.architecture) == (about["family"], about["architecture"])]
-    family(about["family"])
-    licence, source = str(about.get("licence", "unknown")), str(about.get("source", path))
-    plain = Entry(
-        path.stem, about["family"], about["architecture"], (("R", "G", "B"),), None, 0.49, None, False, licence, source, None, path
-    )
-    changes: dict[str, Any] = {"sha256": None, "file": path, "formula": None, "checkpoint": None, "download": None, "non_commercial": False}
-    base = replace(alike[0], name=path.stem, licence=licence, source=source, **changes) if alike else plain
-    try:
-        return _with_settings(base, about)
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"the metadata of {path} cannot be read ({error}); write it again with `rsiseg train` or `rsiseg weights convert`"
         ) from error

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from backend.inference.crop import IndexClick
 from backend.inference.encoding import encode_pixels, initial_map, placed, read_only
 from backend.inference.segmenter import State
-from backend.segmenters.registry import Entry, register
+from backend.segmenters.catalogue_entry import Entry
+from backend.segmenters.registry import register
 from converters.frames import Box, Click, Size, network_index
 
 # How sure a mask to be corrected is given to the decoder, which reads logits: 0.001 and 0.999, about -7 and 7.

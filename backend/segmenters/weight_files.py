@@ -1,13 +1,10 @@
 """Weight files: safetensors that name their own architecture, written whole or not at all, loaded strictly.
 
-The header's metadata has one key, `rsiseg`, a JSON object: `family` and `architecture` always; `recipes`, `input_size`, `threshold`,
-`zoom_in`, `flip`, `licence`, `source` where they differ from the registry's entry of that architecture. Anything else in it (data, seed,
-recipe of the training) is kept and not read here.
+What their headers say is in `weight_headers`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -16,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from backend.errors import ModelError
-
-METADATA_KEY = "rsiseg"
+from backend.segmenters.weight_headers import METADATA_KEY, open_weights
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, architecture: str, half: bool = True, **about: Any) -> None:
@@ -48,25 +43,9 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, arc
         raise
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata object of a weight file; raises ModelError where the file is missing, damaged, or does not say what it is."""
-    with _open(path) as file:
-        text = (file.metadata() or {}).get(METADATA_KEY)
-    try:
-        about = json.loads(text or "null")
-    except json.JSONDecodeError:
-        about = None
-    if not isinstance(about, dict) or not isinstance(about.get("family"), str) or not isinstance(about.get("architecture"), str):
-        raise ModelError(
-            f"{path} does not say which network it belongs to; expected the metadata `{METADATA_KEY}` with family and architecture, "
-            f"as `rsiseg train` writes it; train or convert it again"
-        )
-    return about
-
-
 def load_weights(net: nn.Module, path: Path) -> None:
     """Fill `net` from a weight file, every tensor of either side exactly once. Raises ModelError and names the first difference."""
-    with _open(path) as file:
+    with open_weights(path, framework="pt") as file:
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
     difference = first_difference(
         {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()},
@@ -89,18 +68,3 @@ def first_difference(expected: Mapping[str, tuple[int, ...]], found: Mapping[str
             return f"its {name} has the shape {found[name]}, expected {shape}"
     extra = [name for name in found if name not in expected]
     return f"it also has {extra[0]} (and {len(extra) - 1} more), which the network does not know" if extra else None
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(f"there is no weight file {path}; expected a .safetensors file; check the path, or train or convert one")
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file ({error}); copy or download it again") from error

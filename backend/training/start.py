@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backend.errors import ModelError, UsageError
-from backend.segmenters import registry
+from backend.segmenters import catalogue, registry
 from backend.segmenters.weight_files import load_weights, write_weights
 from backend.training.objects import Pool, Source
 from backend.training.recipes import Recipe
@@ -27,7 +27,7 @@ def starting_network(name: str, *, start_from: Path | None, init: Path | None, s
     """
     if start_from is not None and init is not None:
         raise UsageError("--from fine-tunes a whole weight file and --init fills a part of a new network; give one of the two")
-    entry = registry.entry(name)
+    entry = catalogue.entry(name)
     torch.manual_seed(seed)
     net = registry.build(entry.family, entry.architecture)
     if start_from is not None:
@@ -60,7 +60,7 @@ def card(name: str, recipe: Recipe, sources: Sequence[Source], pools: tuple[Pool
 
 def write_result(out: Path, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """`out` (fp16 safetensors that name their architecture) and `out` with the suffix .json, the card; each whole or not at all."""
-    entry = registry.entry(name)
+    entry = catalogue.entry(name)
     write_weights(out, tensors, family=entry.family, architecture=entry.architecture, licence=entry.licence)
     partial = out.with_suffix(".json.partial")
     partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -15,19 +15,24 @@ from fakes import FakeSegmenter
 from harness import LABEL_STUDIO, Server
 from PIL import Image
 
-REGISTRY = """
-default = "fake"
-[fake]
+_ENTRY = """
+[{}]
 family = "fake"
-[other]
-family = "fake"
-radius = 5
-[infrared]
-family = "fake"
-[absent]
-family = "fake"
-file = "absent.safetensors"
+architecture = "disk"
+licence = "none"
+source = "tests"
 """
+REGISTRY = (
+    'default = "fake"\n'
+    + _ENTRY.format("fake")
+    + "formula = {}\n"
+    + _ENTRY.format("other")
+    + "formula = { seed = 5 }\n"
+    + _ENTRY.format("infrared")
+    + 'formula = {}\nrecipes = [["IR", "R", "G"]]\n'
+    + _ENTRY.format("absent")
+    + 'file = "absent.safetensors"\n'
+)
 
 
 @pytest.fixture(scope="session")
@@ -50,24 +55,24 @@ def files(tmp_path: Path, pictures: Path) -> Path:
 def serve(tmp_path: Path, files: Path) -> Callable[..., Server]:
     """Starts a server with the given settings; the last one started answers (label-studio-ml has one app in a process)."""
     from backend.app import create_app
-    from backend.model_names import ModelNames
     from backend.runtime import make_runtime
+    from backend.segmenters.catalogue import Catalogue
     from backend.settings import ServerSettings
 
-    registry = tmp_path / "weights"
-    registry.mkdir()
-    (registry / "registry.toml").write_text(REGISTRY)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "registry.toml").write_text(REGISTRY)
+    catalogue = Catalogue(weights)
 
     def start(**settings: Any) -> Server:
         segmenters = {
-            "fake": FakeSegmenter("fake"),
-            "other": FakeSegmenter("other", radius=5),
-            "infrared": FakeSegmenter("infrared", recipes=(("IR", "R", "G"),)),
+            name: FakeSegmenter(name, version=catalogue.version(name), **made)
+            for name, made in {"fake": {}, "other": {"radius": 5}, "infrared": {"recipes": (("IR", "R", "G"),)}}.items()
         }
         chosen = ServerSettings(
             data_dir=tmp_path / "data", document_root=files, roots=(files,), label_studio_url=LABEL_STUDIO, model="default", device="cpu"
         )
-        runtime = make_runtime(replace(chosen, **settings), names=ModelNames(registry), load=lambda name, _: segmenters[name])
+        runtime = make_runtime(replace(chosen, **settings), catalogue=catalogue, load=lambda one, _: segmenters[one.name])
         app = create_app(runtime=runtime)
         return Server(app.test_client(), runtime, segmenters, files)
 

@@ -33,10 +33,16 @@ class FakeSegmenter:
     takes_boxes = False
 
     def __init__(
-        self, name: str = "fake", *, recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"),), radius: float = 20, seconds: float = 0
+        self,
+        name: str = "fake",
+        *,
+        version: str | None = None,
+        recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"),),
+        radius: float = 20,
+        seconds: float = 0,
     ) -> None:
         self.name = name
-        self.version = f"{name}@test"
+        self.version = version or f"{name}@test"
         self.recipes = recipes
         self.radius = radius
         self.seconds = seconds

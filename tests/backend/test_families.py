@@ -11,13 +11,13 @@ from harness import config, point
 
 from backend.app import create_app
 from backend.runtime import make_runtime
-from backend.segmenters import registry
+from backend.segmenters import catalogue
 from backend.settings import ServerSettings
 from converters import rle
 from converters.frames import Size
 
 Ask = Callable[..., dict[str, Any]]
-TINY = [entry.name for entry in registry.entries() if entry.name.endswith("_tiny")]
+TINY = [entry.name for entry in catalogue.entries() if entry.name.endswith("_tiny")]
 PICTURE = (240, 160)
 CLICKS = [point(50, 50, size=PICTURE), point(30, 62, size=PICTURE), point(55, 45, positive=False, size=PICTURE)]
 
@@ -82,5 +82,5 @@ def test_the_answer_says_which_model_gave_it(server: Callable[[], Ask], request:
 
 
 def test_every_family_has_a_tiny_entry() -> None:
-    tiny = {entry.family for entry in registry.entries() if entry.name in TINY}
-    assert tiny == {entry.family for entry in registry.entries()}
+    tiny = {entry.family for entry in catalogue.entries() if entry.name in TINY}
+    assert tiny == {entry.family for entry in catalogue.entries()}

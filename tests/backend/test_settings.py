@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
-from backend.errors import ModelError, UsageError
-from backend.model_names import ModelNames
+from backend.errors import UsageError
 from backend.project_store import ProjectStore, read_extra_params
 from backend.settings import ServerSettings, settings_from
 from backend.tag_settings import prediction_settings
@@ -106,49 +104,3 @@ def test_a_damaged_file_counts_as_no_settings(tmp_path: Path, content: str) -> N
     (tmp_path / "projects").mkdir()
     (tmp_path / "projects" / "1.2.json").write_text(content)
     assert ProjectStore(tmp_path).get("1.2") == {}
-
-
-def registry(folder: Path, text: str) -> ModelNames:
-    (folder / "registry.toml").write_text(text)
-    return ModelNames(folder)
-
-
-def test_a_models_version_changes_with_its_weights_and_with_its_settings(tmp_path: Path) -> None:
-    file = tmp_path / "m.safetensors"
-    file.write_bytes(b"one")
-    text = 'default = "m"\n[m]\nfile = "m.safetensors"\nthreshold = 0.49\n'
-    versions = [registry(tmp_path, text).version("m"), registry(tmp_path, text).version("m")]
-    file.write_bytes(b"other")
-    versions.append(registry(tmp_path, text).version("m"))
-    versions.append(registry(tmp_path, text.replace("0.49", "0.5")).version("m"))
-    assert versions[0] == versions[1]
-    assert len(set(versions)) == 3
-    assert versions[0].startswith(f"m@{hashlib.sha256(b'one').hexdigest()[:8]}-")
-
-
-def test_a_recorded_hash_spares_the_reading_of_the_weights(tmp_path: Path) -> None:
-    names = registry(tmp_path, '[m]\nsha256 = "0123456789abcdef"\n')
-    assert names.version("m").startswith("m@01234567-")
-
-
-def test_only_who_starts_the_server_may_name_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "own.safetensors"
-    file.write_bytes(b"x")
-    names = registry(tmp_path, '[m]\nfamily = "f"\n')
-    assert names.checked(str(file), path_allowed=True) == str(file)
-    assert names.version(str(file)).startswith("own@")
-    with pytest.raises(ModelError, match="there is no model"):
-        names.checked(str(file))
-
-
-def test_names_agree_with_the_registry_that_loads() -> None:
-    from backend.segmenters.registry import entries, entry
-
-    names = ModelNames()
-    for one in entries():
-        if one.available:
-            assert names.checked(one.name) == one.name
-        else:
-            with pytest.raises(ModelError, match="not on this machine"):
-                names.checked(one.name)
-    assert names._default == entry("default").name

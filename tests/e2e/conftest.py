@@ -13,7 +13,7 @@ from roofs import Roof, largest_roof
 from running import CHECKOUT, STAND_IN, RunningStudio
 
 from backend.errors import ModelError
-from backend.model_names import ModelNames
+from backend.segmenters.catalogue import shipped
 from converters.scene import ScenePaths, write_scene
 
 SCREENSHOTS = CHECKOUT / "artifacts"
@@ -33,7 +33,7 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def model() -> str:
     try:
-        return ModelNames().checked("default")
+        return shipped().checked("default")
     except ModelError:
         return STAND_IN
 

@@ -18,8 +18,7 @@ from click.testing import CliRunner, Result
 from backend import cli
 from backend.commands.weights import command
 from backend.errors import ModelError, UsageError
-from backend.model_names import ModelNames
-from backend.segmenters import registry
+from backend.segmenters import catalogue, registry
 from backend.segmenters.downloads import Pins, fetched, https_session
 from converters.errors import RSISegError
 
@@ -32,7 +31,7 @@ def run(*arguments: object) -> Result:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     net = registry.build("ritm", "tiny")
-    registry.entry("ritm_tiny").formula.fill(net)  # type: ignore[union-attr]
+    catalogue.entry("ritm_tiny").formula.fill(net)  # type: ignore[union-attr]
     path = tmp_path / "authors_tiny.pth"
     torch.save({"state_dict": net.state_dict(), "config": {"class": "x", "params": {}}}, path)
     return path
@@ -43,7 +42,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_list_names_every_entry_and_where_its_weights_are() -> None:
     listed = json.loads(run("list", "--json").stdout)
-    assert [one["name"] for one in listed] == [one.name for one in registry.entries()]
+    assert [one["name"] for one in listed] == [one.name for one in catalogue.entries()]
     by_name = {one["name"]: one for one in listed}
     assert by_name["ritm_tiny"]["available"] is True
     sam = by_name["sam_vit_b"]
@@ -56,7 +55,7 @@ def test_list_names_every_entry_and_where_its_weights_are() -> None:
 
 
 def test_every_published_entry_says_how_to_get_it_and_nothing_is_fetched_without_https() -> None:
-    for one in registry.entries():
+    for one in catalogue.entries():
         if one.checkpoint is not None:
             assert one.file is not None and one.file.parent.name == "pulled"
             assert one.source.startswith("https://")
@@ -66,7 +65,7 @@ def test_every_published_entry_says_how_to_get_it_and_nothing_is_fetched_without
 
 def test_what_is_not_here_names_the_command_that_gets_it() -> None:
     with pytest.raises(ModelError, match="fetch them with `rsiseg weights pull sam_vit_b`"):
-        ModelNames().checked("sam_vit_b")
+        catalogue.shipped().checked("sam_vit_b")
     with pytest.raises(
         ModelError, match=r"publish cocolvis_vit_base\.pth at https://\S+, .*rsiseg weights convert .* --as simpleclick_vit_base"
     ):
@@ -180,8 +179,8 @@ def listed(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     def put(**changes: object) -> Path:
         settings = {"name": "published", "file": target, "formula": None, "checkpoint": "authors_tiny.pth", "licence": "MIT"}
         address = {"source": "https://example.org", "download": "https://example.org/authors_tiny.pth"}
-        one = replace(registry.entry("ritm_tiny"), **{**settings, **address, **changes})  # type: ignore[arg-type]
-        monkeypatch.setattr(registry, "entry", lambda name: one)
+        one = replace(catalogue.entry("ritm_tiny"), **{**settings, **address, **changes})  # type: ignore[arg-type]
+        monkeypatch.setattr(catalogue, "entry", lambda name: one)
         return target
 
     return put
@@ -196,7 +195,7 @@ def test_pull_fetches_checks_converts_and_pins(site: Site, listed: Callable[...,
     sha256 = hashlib.sha256(site.content).hexdigest()
     told = json.loads(run("pull", "published", "--json").stdout)
     assert told == {"name": "published", "file": str(target), "fetched": True, "checkpoint_sha256": sha256, "pinned": True}
-    assert registry.load_entry(registry.entry("published")).name == "published"
+    assert registry.load_entry(catalogue.entry("published")).name == "published"
     assert left_in(target.parent) == {"tiny.safetensors", "pins.json"}
     assert Pins(target.parent / "pins.json").get("published") == sha256
     assert json.loads(run("pull", "published", "--json").stdout)["fetched"] is False

@@ -13,16 +13,16 @@ import torch
 from authors_files import config, forget, loss_object
 
 from backend.errors import ModelError
-from backend.segmenters import registry
+from backend.segmenters import catalogue, registry
 from backend.segmenters.checkpoint_files import Checkpoint
 from backend.segmenters.conversion import convert, published_entry
 from backend.segmenters.recognition import Recognised, recognise, shapes_of
-from backend.segmenters.weight_files import read_metadata
+from backend.segmenters.weight_headers import read_metadata
 from converters.frames import Click
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8)
 CLICKS = [Click(40, 50, True), Click(90, 110, True), Click(60, 70, False)]
-TINY = [one for one in registry.entries() if one.name.endswith("_tiny")]
+TINY = [one for one in catalogue.entries() if one.name.endswith("_tiny")]
 
 
 def weights(one) -> OrderedDict:
@@ -52,14 +52,14 @@ def test_a_converted_checkpoint_predicts_the_same_bits(one, tmp_path, monkeypatc
     forget(monkeypatch)
     done = convert(path, out)
     assert done.recognised == Recognised(one.family, "tiny")
-    entry = registry.entry(str(out))
+    entry = catalogue.entry(str(out))
     same_use = replace(entry, threshold=one.threshold, zoom_in=one.zoom_in, flip=one.flip, input_size=one.input_size)
     assert np.array_equal(maps(registry.load_entry(same_use)), maps(registry.load(one.name)))
 
 
 def test_the_numbers_are_kept_bit_for_bit_and_the_file_says_where_they_are_from(tmp_path):
     path, out = tmp_path / "mine.pth", tmp_path / "mine.safetensors"
-    tensors = weights(registry.entry("ritm_tiny"))
+    tensors = weights(catalogue.entry("ritm_tiny"))
     torch.save(tensors, path)
     convert(path, out)
     net = registry.build("ritm", "tiny")
@@ -175,8 +175,8 @@ def test_the_options_of_the_published_files_pass():
 
 def test_the_authors_own_settings_and_licence_go_with_their_file():
     huge = Recognised("simpleclick", "vit_huge448")
-    assert published_entry(huge, "cocolvis_icl_vit_huge.pth") == registry.entry("icl_vit_huge_cocolvis")
-    assert published_entry(huge, "renamed.pth") == registry.entry("simpleclick_vit_huge_cocolvis")
+    assert published_entry(huge, "cocolvis_icl_vit_huge.pth") == catalogue.entry("icl_vit_huge_cocolvis")
+    assert published_entry(huge, "renamed.pth") == catalogue.entry("simpleclick_vit_huge_cocolvis")
     assert published_entry(Recognised("ritm", "tiny"), "x.pth") is None
 
 
@@ -185,14 +185,14 @@ def test_a_converted_file_is_used_as_its_authors_use_it(tmp_path):
     net = registry.build("ritm", "hrnet18s")
     torch.save({"state_dict": net.state_dict(), "config": config(norm_radius=5)}, path)
     convert(path, out)
-    mine, theirs = registry.entry(str(out)), registry.entry("ritm_hrnet18s_cocolvis")
+    mine, theirs = catalogue.entry(str(out)), catalogue.entry("ritm_hrnet18s_cocolvis")
     assert (mine.zoom_in, mine.flip, mine.threshold, mine.recipes) == (theirs.zoom_in, True, 0.49, theirs.recipes)
     assert (mine.licence, mine.source) == ("MIT", theirs.source)
 
 
 def test_a_file_of_several_networks_is_converted_one_by_one(tmp_path):
     path, out = tmp_path / "list.pth", tmp_path / "x.safetensors"
-    parts = [{"state_dict": weights(registry.entry("ritm_tiny")), "config": config()} for _ in range(2)]
+    parts = [{"state_dict": weights(catalogue.entry("ritm_tiny")), "config": config()} for _ in range(2)]
     parts[1]["state_dict"]["maps_transform.3.scale"] = torch.tensor([9.0])
     torch.save(parts, path)
     with pytest.raises(ModelError, match=r"holds 2 networks, one for each click.*--part"):
@@ -207,14 +207,14 @@ def test_a_file_of_several_networks_is_converted_one_by_one(tmp_path):
 
 def test_another_models_file_is_not_taken_for_the_one_that_was_asked_for(tmp_path):
     path = tmp_path / "x.pth"
-    torch.save(weights(registry.entry("ritm_tiny")), path)
+    torch.save(weights(catalogue.entry("ritm_tiny")), path)
     with pytest.raises(ModelError, match="is ritm tiny, but simpleclick_tiny is simpleclick tiny"):
-        convert(path, tmp_path / "x.safetensors", entry=registry.entry("simpleclick_tiny"))
+        convert(path, tmp_path / "x.safetensors", entry=catalogue.entry("simpleclick_tiny"))
 
 
 def test_numbers_that_are_not_finite_are_refused_and_nothing_is_written(tmp_path):
     path, out = tmp_path / "x.pth", tmp_path / "x.safetensors"
-    tensors = weights(registry.entry("ritm_tiny"))
+    tensors = weights(catalogue.entry("ritm_tiny"))
     tensors["feature_extractor.bn1.bias"][3] = float("nan")
     torch.save(tensors, path)
     with pytest.raises(ModelError, match=r"not finite in feature_extractor\.bn1\.bias"):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from backend.errors import ModelError
 from backend.inference.click_maps import points_tensor
-from backend.segmenters import registry
+from backend.segmenters import catalogue, registry
 from backend.segmenters.focalclick import HrnetFocalClick, SegFormerFocalClick
 from backend.segmenters.generated import WeightFormula
 from backend.segmenters.segformer import SegFormerHead
@@ -127,8 +127,4 @@ class TestRefiner:
 
 def test_flip_averaging_is_refused():
     with pytest.raises(ModelError, match="asks for flip averaging, which FocalClick does not have"):
-        registry.load_entry(replace(registry.entry("focalclick_tiny"), flip=True))
-
-
-def test_the_version_says_how_the_focus_is_taken():
-    assert registry.load("focalclick_tiny").version.endswith("zoom128x128,skip1,x1.4,min10,iou2,p0.49,focus1.4")
+        registry.load_entry(replace(catalogue.entry("focalclick_tiny"), flip=True))
