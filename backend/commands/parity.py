@@ -26,7 +26,7 @@ def command(context: click.Context, folder: Path, as_json: bool, only: str | Non
     DIR holds fixtures in the format of reference/fixtures/README.md. Exits with 0 if no stage differs by more than its tolerance.
     """
     from backend.evaluation.parity import fixture_names
-    from backend.evaluation.parity_run import check_fixture  # loads torch, only when it runs
+    from backend.parity_run import check_fixture  # loads torch, only when it runs
 
     names = fixture_names(folder)
     if only is not None and only not in names:

@@ -8,10 +8,12 @@ to particular seeds, images, clicks or settings: everything is read from the fol
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,21 +24,31 @@ RAW_TOLERANCE = 5e-4
 STATISTICS_TOLERANCE = 1e-3
 PROBABILITY_TOLERANCE = 5e-4
 STUB_TOLERANCE = 1e-4
+LOSS_TOLERANCE = 1e-5
+"""Relative, element by element."""
+NEGLIGIBLE = 1e-4
+"""Of an array's largest value: smaller ones are compared as if they were that large, since float32 sums leave them no more digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One fixture's files. arrays: of NAME.npz, None where there is only a key list. meta, keys: of the JSON files, None where absent."""
+    """One fixture's files.
+
+    arrays: of NAME.npz, None where there is only a key list. meta, keys: of the JSON files, None where absent.
+    read: names of the arrays that were asked for by `array`.
+    """
 
     name: str
     arrays: Mapping[str, NDArray[Any]] | None
     meta: Mapping[str, Any] | None
     keys: Mapping[str, list[int]] | None
+    read: set[str] = field(default_factory=set, compare=False)
 
     def array(self, name: str) -> NDArray[Any]:
         """An array that the fixture must have. Raises UsageError otherwise."""
         if self.arrays is None or name not in self.arrays:
             raise UsageError(f"the fixture {self.name} has no array '{name}'; its format needs one; see the README of the fixtures")
+        self.read.add(name)
         return self.arrays[name]
 
     def setting(self, name: str) -> Any:
@@ -50,7 +62,8 @@ class Fixture:
 class Check:
     """The result of one stage of one fixture.
 
-    max_abs: largest absolute difference, or the number of mismatches in exact stages (tolerance 0); None where nothing was compared.
+    max_abs: largest absolute difference (relative for losses and their gradients), or the number of mismatches in exact stages
+        (tolerance 0); None where nothing was compared.
     ok: None for what is not supported yet. reason: why it was skipped, or why no difference could be taken.
     """
 
@@ -77,11 +90,27 @@ def skipped(fixture: str, reason: str) -> Check:
 def close(fixture: str, stage: str, ours: ArrayLike, recorded: ArrayLike, tolerance: float) -> Check:
     """Arrays of equal shape whose values may differ by `tolerance`."""
     found, expected = np.asarray(ours, np.float64), np.asarray(recorded, np.float64)
+    return _compared(fixture, stage, found, expected, tolerance, scale=np.ones(()))
+
+
+def close_relatively(fixture: str, stage: str, ours: ArrayLike, recorded: ArrayLike, tolerance: float) -> Check:
+    """Arrays of equal shape whose values may differ by `tolerance` times what was recorded there (see `NEGLIGIBLE`)."""
+    found, expected = np.asarray(ours, np.float64), np.asarray(recorded, np.float64)
+    magnitude = np.abs(expected)
+    least = max(NEGLIGIBLE * float(magnitude.max(initial=0.0)), np.finfo(np.float32).tiny)
+    return _compared(fixture, stage, found, expected, tolerance, scale=np.maximum(magnitude, least))
+
+
+def _compared(
+    fixture: str, stage: str, found: NDArray[np.float64], expected: NDArray[np.float64], tolerance: float, *, scale: NDArray[np.float64]
+) -> Check:
     if found.shape != expected.shape:
         return Check(fixture, stage, None, tolerance, False, f"shape {found.shape}, recorded {expected.shape}")
-    difference = float(np.abs(found - expected).max(initial=0.0))
+    with np.errstate(invalid="ignore"):
+        difference = float((np.abs(found - expected) / scale).max(initial=0.0))
     if not np.isfinite(difference):
-        return Check(fixture, stage, None, tolerance, False, "our values are not all finite")
+        whose = "our values" if np.isfinite(expected).all() else "the recorded values"
+        return Check(fixture, stage, None, tolerance, False, f"{whose} are not all finite")
     return Check(fixture, stage, difference, tolerance, difference <= tolerance)
 
 
@@ -109,10 +138,15 @@ def read_fixture(folder: Path, name: str) -> Fixture:
             with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
         meta, keys = (_read_json(folder / f"{name}{suffix}") for suffix in (".json", ".keys.json"))
-    except (OSError, ValueError) as error:  # a broken zip or JSON is a ValueError, or an OSError by way of zipfile
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:  # what a damaged npz or JSON leads to
         raise UsageError(f"the fixture {name} in {folder} cannot be read ({error}); copy it again") from error
     return Fixture(name, arrays, meta, keys)
 
 
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} is a JSON {type(value).__name__}, expected an object")
+    return value

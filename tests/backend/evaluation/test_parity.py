@@ -14,7 +14,7 @@ from backend.commands.parity import command
 from backend.errors import UsageError
 from backend.evaluation.parity import close, fixture_names
 from backend.evaluation.parity_predictor import Recorder, as_clicks, predictor, roi_of
-from backend.evaluation.parity_run import check_fixture
+from backend.parity_run import check_fixture
 from backend.segmenters.generated import WeightFormula
 from backend.segmenters.ritm import RitmNet
 
@@ -29,7 +29,8 @@ def fixtures(shared: Path) -> Path:
 STAGES = {
     "stub_ritm": 88,
     "stub_cfr": 56,
-    "protocol_ritm": 4,
+    "protocol_ritm": 12,
+    "protocol_focal": 4,
     "ritm_hrnet18s": 17,
     "simpleclick_vit_xtiny448": 16,
     "cfr_icl_vit_xtiny448": 16,

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from backend.evaluation.parity_focal_predictor import FocalRecorder, click_through, predictor
-from backend.evaluation.parity_run import check_fixture
 from backend.inference.crop import resize
+from backend.parity_run import check_fixture
 from backend.segmenters.focalclick import HrnetFocalClick
 from backend.segmenters.generated import WeightFormula
 
@@ -41,12 +41,6 @@ def test_everything_recorded_is_reproduced(fixtures, name, stages):
 def test_a_key_list_alone_is_a_stage_of_its_own(fixtures, name):
     [check] = check_fixture(fixtures, name)
     assert (check.stage, check.ok) == ("keys", True)
-
-
-def test_the_training_loss_is_skipped_with_a_reason(fixtures):
-    [check] = check_fixture(fixtures, "protocol_focal")
-    assert (check.stage, check.ok) == ("skipped", None)
-    assert "training loss" in (check.reason or "")
 
 
 NAME = "focalclick_new"

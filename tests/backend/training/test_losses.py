@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.training.losses import cross_entropy, normalized_focal_loss, soft_iou_loss
+from backend.training.losses import cross_entropy, cross_entropy_over_all, normalized_focal_loss, soft_iou_loss, weighted_focal_loss
 
 
 def test_normalized_focal_loss_and_its_gradient_equal_the_recorded_ones(shared: Path) -> None:
@@ -47,3 +47,28 @@ def test_cross_entropy_by_hand() -> None:
     labels = torch.tensor([[[[1.0, 0.0, -1.0]]]])
     loss = cross_entropy(torch.tensor([[[[math.log(3), 0.0, 9.0]]]]), labels)  # p = 3/4 on truth 1, 1/2 on truth 0
     assert math.isclose(float(loss), (math.log(4 / 3) + math.log(2)) / 2, rel_tol=1e-6)
+
+
+def test_the_published_cross_entropy_divides_by_all_pixels() -> None:
+    labels = torch.tensor([[[[1.0, 0.0, -1.0]]]])
+    loss = cross_entropy_over_all(torch.tensor([[[[math.log(3), 0.0, 9.0]]]]), labels)
+    assert math.isclose(float(loss), (math.log(4 / 3) + math.log(2)) / 3, rel_tol=1e-6)
+
+
+def test_weighted_focal_loss_without_weights_is_the_normalized_one_over_the_batch() -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits, doubtful = torch.randn(3, 1, 5, 7, generator=generator), torch.rand(3, 1, 5, 7, generator=generator)
+    labels = (torch.rand(3, 1, 5, 7, generator=generator) > 0.6).float()
+    torch.testing.assert_close(weighted_focal_loss(logits, labels, doubtful, share=0.0), normalized_focal_loss(logits, labels).mean())
+
+
+def test_weighted_focal_loss_looks_where_it_is_told_to() -> None:
+    # Both pixels have the same loss before weighting, log(2) / 2; an error outside the doubtful part weighs nothing with share 1.
+    labels, doubtful = torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[1.0, 0.0]]]])
+    logits = torch.zeros(1, 1, 1, 2, requires_grad=True)
+    loss = weighted_focal_loss(logits, labels, doubtful, share=1.0)
+    loss.backward()
+    assert math.isclose(float(loss.detach()), 0.5 * math.log(2), rel_tol=1e-6)
+    assert logits.grad is not None
+    assert float(logits.grad[..., 0]) < 0
+    assert float(logits.grad[..., 1]) == 0
