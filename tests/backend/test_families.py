@@ -69,6 +69,16 @@ def test_a_box_is_a_prompt_of_its_own_or_a_first_click_inside_it(server: Callabl
     assert server()(boxes[0]) == answers[0]
 
 
+def test_the_size_of_a_box_matters_not_only_its_centre(server: Callable[[], Ask]) -> None:
+    """For the families that read no boxes it is the region of interest of the first click."""
+    ask = server()
+    box = {**point(0, 0, size=PICTURE), "type": "rectanglelabels", "from_name": "rect"}
+    sides = [{"x": 50 - half, "y": 50 - half, "width": 2 * half, "height": 2 * half, "rotation": 0} for half in (15, 50)]
+    small, whole = (ask({**box, "value": {**side, "rectanglelabels": ["Road"]}}) for side in sides)
+    assert small["rle"] != whole["rle"]
+    assert small["rle"] != ask(point(50, 50, size=PICTURE))["rle"], "nor is it a click alone"
+
+
 def test_refinement_changes_the_answer(server: Callable[[], Ask]) -> None:
     ask = server()
     assert ask(CLICKS[0])["rle"] != ask(CLICKS[0], model_cfr="2")["rle"]
