@@ -38,7 +38,7 @@ def check(fixture: Fixture) -> Iterator[Check]:
         return
     net = with_weights(fixture, ritm.RitmNet(**options))
     for name, variant in fixture.setting("variants").items():
-        mode = str(variant.get("mode", fixture.setting("strategy")))
+        mode = str(variant.get("mode") or fixture.setting("strategy"))
         place = mode.rpartition("-")[2].lower()
         reason = unsupported(variant) or (None if place in PLACES else f"the mode {mode} is not supported yet")
         plain = None if reason is not None else predictor(net, variant)
@@ -63,6 +63,8 @@ def _check_variant(fixture: Fixture, name: str, variant: Mapping[str, Any], segm
         yield close(
             fixture.name, f"{name}:means:{array}", _mean_differences(ours[1:], recorded[1:]), np.zeros(len(clicks) - 1), MEAN_TOLERANCE
         )
+    if "prob_at_clicks" not in variant:
+        return
     at_clicks = [map_[int(row), int(col)] for count, map_ in enumerate(maps, 1) for _, row, col in clicks[:count]]
     recorded = [value for values in variant["prob_at_clicks"] for value in values]
     yield close(fixture.name, f"{name}:prob_at_clicks", at_clicks, recorded, AT_CLICKS_TOLERANCE)

@@ -20,10 +20,9 @@ from backend.evaluation.parity import (
     skipped,
 )
 from backend.evaluation.parity_focal_predictor import FocalRecorder, click_through, compare_clicks, initial_mask, predictor, unsupported
-from backend.evaluation.parity_networks import RITM_SHARED, check_keys, raw_input
+from backend.evaluation.parity_networks import RITM_SHARED, check_keys, has_arrays, own_options, raw_input, with_weights
 from backend.inference.crop import resize
 from backend.segmenters.focalclick import ARCHITECTURES, SEGFORMERS, FocalClickNet, HrnetFocalClick, SegFormerFocalClick
-from backend.segmenters.generated import WeightFormula
 
 PREFIX = "focalclick_"
 # Constructor options, beyond those that every published model shares, that the networks are built from; `norm_radius` is replaced in the
@@ -44,9 +43,7 @@ def check(fixture: Fixture) -> Iterator[Check]:
             yield check_keys(fixture, build(**options))
     if fixture.arrays is None:
         return
-    net = build(**options).eval().requires_grad_(False)
-    weights = fixture.setting("weights")
-    WeightFormula(seed=weights["S"], gain=weights["gain"], mult=weights["mult"], const=weights["const"]).fill(net)
+    net = with_weights(fixture, build(**options))
     with torch.inference_mode():
         yield from _check_raw(fixture, net)
     for name, variant in fixture.setting("variants").items():
@@ -71,15 +68,15 @@ def _network(fixture: Fixture) -> tuple[type[FocalClickNet], dict[str, Any]] | s
         names = [name for name in ARCHITECTURES if wanted.startswith(_plain(name))]
         known = ", ".join(ARCHITECTURES)
         return ARCHITECTURES[max(names, key=len)] if names else f"'{fixture.name}' is none of the architectures {known}"
-    options = {"binary_prev_mask": False, **fixture.setting("ctor")}
-    unlike = {name for name, value in {**RITM_SHARED, "binary_prev_mask": False}.items() if options.pop(name, value) != value}
+    options, unlike = own_options(fixture.setting("ctor"), RITM_SHARED)
     segformer = "model_version" in options
+    options.pop("feature_stride", None)  # of the published networks' head, 4 in every one
     unlike |= set(options) - (SEGFORMER_OPTIONS if segformer else HRNET_OPTIONS)
     if unlike:
         return f"the network options {', '.join(sorted(unlike))} are not supported yet"
     pipeline = options.pop("pipeline_version")
     if not segformer:
-        return HrnetFocalClick, {"pipeline": pipeline, **options}
+        return HrnetFocalClick, {"pipeline": pipeline, "small": False, **options}
     version = options["model_version"]
     known = SEGFORMERS.get(version)
     return f"there is no SegFormer '{version}'" if known is None else (SegFormerFocalClick, {"pipeline": pipeline, **known})
@@ -92,6 +89,8 @@ def _plain(name: str) -> str:
 
 def _check_raw(fixture: Fixture, net: FocalClickNet) -> Iterator[Check]:
     """The coarse pass on the whole image, then the refiner on the recorded part of it."""
+    if not has_arrays(fixture, "raw_", "refine_"):
+        return
     full = raw_input(fixture)
     sides = [int(match[1]) for name in fixture.arrays or () if (match := re.fullmatch(r"raw_logits_(\d+)(?:_s\d+)?", name))]
     size = (sides[0], sides[0]) if sides else (256, 256)

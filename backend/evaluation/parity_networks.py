@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -25,18 +25,26 @@ from backend.inference.crop import resize
 from backend.segmenters import ritm, simpleclick
 from backend.segmenters.generated import WeightFormula
 
-# The options of RITM's constructor that every published model shares, and that RitmNet builds in.
-RITM_SHARED = {
-    "with_aux_output": True,
-    "use_leaky_relu": True,
+# Options of the originals' constructors that every published model shares, and that our networks build in.
+SHARED = {
     "use_rgb_conv": False,
     "use_disks": True,
     "norm_radius": 5,
     "with_prev_mask": True,
+    "binary_prev_mask": False,
+    "cpu_dist_maps": False,
+    "clicks_groups": None,
+    "conv_extend": False,
+    "norm_mean_std": [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]],
 }
+RITM_SHARED = {**SHARED, "with_aux_output": True, "use_leaky_relu": True}
+SIMPLECLICK_SHARED = {**SHARED, "with_aux_output": False, "use_leaky_relu": False, "random_split": False}
+# Options that change how a network is trained, not what it computes.
+TRAINING_OPTIONS = {"backbone_lr_mult", "norm_layer"}
 ICL = "cfr_icl_"
 """ICL is SimpleClick's network trained on: the same keys, other weights."""
 SIMPLECLICK_OPTIONS = {"patch", "embed_dim", "depth", "heads", "out_dims", "head_channels", "upsample"}
+UPSAMPLED = re.compile(r"(.+)_upsample_(x[124])")
 
 
 def check(fixture: Fixture) -> Iterator[Check]:
@@ -73,17 +81,32 @@ def with_weights(fixture: Fixture, net: Net) -> Net:
 def network_options(fixture: Fixture, family: str, architecture: str) -> dict[str, Any] | str:
     """Constructor arguments: of NAME.json, or of the published architecture that the name begins with; otherwise why there are none."""
     if fixture.meta is None:
-        known = ritm.ARCHITECTURES if family == "ritm" else simpleclick.ARCHITECTURES
-        names = [name for name in known if architecture.startswith(name)]
-        return dict(known[max(names, key=len)]) if names else f"'{architecture}' is none of the architectures {', '.join(known)}"
-    options = dict(fixture.setting("ctor"))
+        return _published_options(ritm.ARCHITECTURES if family == "ritm" else simpleclick.ARCHITECTURES, architecture)
+    options, unlike = own_options(fixture.setting("ctor"), RITM_SHARED if family == "ritm" else SIMPLECLICK_SHARED)
     if family == "ritm":
-        unlike = {name for name, value in RITM_SHARED.items() if options.pop(name, value) != value}
         unlike |= set(options) - {"width", "ocr_width", "small"}
     else:
-        unlike = set(options) - SIMPLECLICK_OPTIONS
+        unlike |= set(options) - SIMPLECLICK_OPTIONS
         options["grid"] = _trained_grid(fixture)
     return f"the network options {', '.join(sorted(unlike))} are not supported yet" if unlike else options
+
+
+def own_options(ctor: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """(the options that are a model's own, the names of the shared ones that differ from what our networks build in)."""
+    own = {name: value for name, value in ctor.items() if name not in shared and name not in TRAINING_OPTIONS}
+    return own, {name for name, value in shared.items() if ctor.get(name, value) != value}
+
+
+def _published_options(known: Mapping[str, Mapping[str, Any]], architecture: str) -> dict[str, Any] | str:
+    """Of the architecture that the name begins with; `_upsample_xN` behind it goes with as many times fewer channels of the head."""
+    names = [name for name in known if architecture.startswith(name)]
+    if not names:
+        return f"'{architecture}' is none of the architectures {', '.join(known)}"
+    options = dict(known[max(names, key=len)])
+    upsampled = UPSAMPLED.fullmatch(architecture)
+    if upsampled and "upsample" not in options:
+        options |= {"upsample": upsampled[2], "head_channels": options["head_channels"] // int(upsampled[2][1:])}
+    return options
 
 
 def _trained_grid(fixture: Fixture) -> int:
@@ -102,6 +125,11 @@ def check_keys(fixture: Fixture, net: nn.Module) -> Check:
     return exact(fixture.name, "keys", len(wrong), first)
 
 
+def has_arrays(fixture: Fixture, *beginnings: str) -> bool:
+    """Whether any array's name begins so."""
+    return any(name.startswith(beginnings) for name in fixture.arrays or ())
+
+
 def raw_input(fixture: Fixture) -> Tensor:
     """cat(image / 255, previous mask / 255), float32 [1, 4, H, W]."""
     image = torch.tensor(fixture.array("image")).permute(2, 0, 1).float().div(255)
@@ -111,6 +139,8 @@ def raw_input(fixture: Fixture) -> Tensor:
 
 def _check_ritm_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     """Logits and auxiliary logits at stride 4 (`_quarter`) and at the input's size (`_sN`)."""
+    if not has_arrays(fixture, "raw_"):
+        return
     x = raw_input(fixture)
     clicks = [(click.row - 0.5, click.col - 0.5, click.positive) for click in as_clicks(fixture.setting("clicks"))]
     assert isinstance(net, ritm.RitmNet)  # built by `check`
@@ -128,6 +158,8 @@ def _check_ritm_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
 def _check_simpleclick_raw(fixture: Fixture, net: nn.Module) -> Iterator[Check]:
     """Logits of the head (`_head`), at the input's size (`raw_logits_SIZE_sN`), and statistics of the neck's maps."""
     assert isinstance(net, simpleclick.SimpleClickNet)  # built by `check`
+    if not has_arrays(fixture, "raw_logits", "neck"):
+        return
     full = [match for name in fixture.arrays or () if (match := re.fullmatch(r"raw_logits_(\d+)(?:_s(\d+))?", name))]
     side = int(full[0][1]) if full else net.backbone.grid * net.backbone.patch
     x = resize(raw_input(fixture), (side, side))

@@ -10,13 +10,12 @@ import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from backend.evaluation.parity import STATISTICS_TOLERANCE, Check, Fixture, close, exact, skipped
-from backend.evaluation.parity_networks import check_keys
-from backend.evaluation.parity_predictor import as_clicks
+from backend.evaluation.parity import STATISTICS_TOLERANCE, Check, Fixture, close, skipped
+from backend.evaluation.parity_networks import check_keys, with_weights
+from backend.evaluation.parity_predictor import as_clicks, compare_lists
 from backend.inference.encoding import placed
 from backend.inference.segmenter import State
 from backend.segmenters import sam
-from backend.segmenters.generated import WeightFormula
 from backend.segmenters.sam import SamEncoding, SamMemory, SamSegmenter
 from converters.frames import Box, Click
 
@@ -40,9 +39,7 @@ def check(fixture: Fixture) -> Iterator[Check]:
             yield check_keys(fixture, sam.build(architecture))
     if fixture.arrays is None:
         return
-    net = sam.build(architecture).eval().requires_grad_(False)
-    weights = fixture.setting("weights")
-    WeightFormula(seed=weights["S"], gain=weights["gain"], mult=weights["mult"], const=weights["const"]).fill(net)
+    net = with_weights(fixture, sam.build(architecture))
     assert isinstance(net, Sam)  # built here
     segmenter = SamSegmenter(net=net, name="sam", version="parity")
     encoding = segmenter.encode(fixture.array("image"))
@@ -111,8 +108,7 @@ def _check_choices(
     ]
     chosen = [int(one.quality[0].argmax()) for one in decoded]
     if "selected" in recorded:
-        wrong = sum(ours != theirs for ours, theirs in zip(chosen, recorded["selected"], strict=False))
-        yield exact(fixture.name, "loop:selected", wrong, f"{chosen}, recorded {recorded['selected']}")
+        yield compare_lists(fixture.name, "loop:selected", chosen, recorded["selected"])
     if "pred_iou" in recorded:
         expected = [float(one.quality[0].max()) for one in decoded]
         yield close(fixture.name, "loop:pred_iou", expected, recorded["pred_iou"], LOGITS_TOLERANCE)
