@@ -45,11 +45,12 @@ class Refiner(nn.Module):
     """Looks again at a part of what the coarse network saw.
 
     channels: of the coarse network's features. gate: the published SegFormer files also hold a gate that nothing uses.
+    bands: channels of the image.
     """
 
-    def __init__(self, channels: int, *, gate: bool) -> None:
+    def __init__(self, channels: int, *, gate: bool, bands: int = 3) -> None:
         super().__init__()
-        self.image_conv1 = ConvBnRelu(6, WIDTH, 3, stride=2)
+        self.image_conv1 = ConvBnRelu(bands + 3, WIDTH, 3, stride=2)
         self.image_conv2 = SeparableConvBnRelu(WIDTH)
         self.image_conv3 = SeparableConvBnRelu(WIDTH)
         self.refine_fusion = ConvBnRelu(channels, WIDTH, 1)
@@ -63,7 +64,7 @@ class Refiner(nn.Module):
     def forward(self, image: Tensor, points: Tensor, features: Tensor, logits: Tensor, box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(refined logits, coarse logits inside the box, logits of the doubt that mixes them), all [B, 1, h, w].
 
-        image: [B, 3, h, w] in 0..1, not normalised: the part, at full detail. points: [B, 2n, 3] in its pixels.
+        image: [B, bands, h, w] in 0..1, not normalised: the part, at full detail. points: [B, 2n, 3] in its pixels.
         features [B, C, Hf, Wf], logits [B, 1, H, W]: what the coarse network gave for the whole.
         box: [B, 5] (sample, x1, y1, x2, y2): where the part lies in the whole, px of `logits`, edges, inside 0..W and 0..H.
         """

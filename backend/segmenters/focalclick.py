@@ -54,16 +54,17 @@ class FocalClickNet(nn.Module):
         return self.coarse(x, points)[0]
 
     def coarse(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, 4, H, W] (RGB and previous probability, 0..1), points [B, 2n, 3] -> (logits [B, 1, H, W], features at stride 4 or 8)."""
+        """x [B, bands + 1, H, W] (image and previous probability, 0..1), points [B, 2n, 3] -> (logits [B, 1, H, W], features at
+        stride 4 or 8)."""
         logits, features = self.backbone(*self.encoded(x, points))[:2]
         return resize(logits, (x.shape[2], x.shape[3])), features
 
     def encoded(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """(normalised image, (previous map, positive disks, negative disks)), both [B, 3, H, W], or half of it for S1."""
+        """(normalised image [B, bands, H, W], (previous map, positive disks, negative disks) [B, 3, H, W]), half the size for S1."""
         height, width = x.shape[2], x.shape[3]
-        clicks = torch.cat([x[:, 3:], disk_maps(points, (height, width), self.radius).to(x.dtype)], dim=1)
+        clicks = torch.cat([x[:, -1:], disk_maps(points, (height, width), self.radius).to(x.dtype)], dim=1)
         size = (height // 2, width // 2) if self.halved else (height, width)
-        return resize(normalised(x[:, :3]), size), resize(clicks, size)
+        return resize(normalised(x[:, :-1]), size), resize(clicks, size)
 
     def backbone(self, image: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(logits, features, auxiliary logits), all at stride 4 of what it is given."""
@@ -77,11 +78,13 @@ class FocalClickNet(nn.Module):
 class SegFormerFocalClick(FocalClickNet):
     """The SegFormer models. `maps_transform` and the refiner's gate are in the published files and used nowhere."""
 
-    def __init__(self, *, pipeline: str, channels: Sequence[int], depths: Sequence[int], width: int, heads: Sequence[int] = HEADS) -> None:
+    def __init__(
+        self, *, pipeline: str, channels: Sequence[int], depths: Sequence[int], width: int, heads: Sequence[int] = HEADS, bands: int = 3
+    ) -> None:
         super().__init__(pipeline=pipeline, radius=3.0 if pipeline == "s1" else 5.0)
         self.maps_transform = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(16, 32, 3, 2, 1), ScaleLayer())
-        self.feature_extractor = SegFormer(channels=channels, depths=depths, width=width, heads=heads)
-        self.refiner = Refiner(width, gate=True)
+        self.feature_extractor = SegFormer(channels=channels, depths=depths, width=width, heads=heads, bands=bands)
+        self.refiner = Refiner(width, gate=True, bands=bands)
 
     def backbone(self, image: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As in the base class; the originals give the same logits twice."""
@@ -92,11 +95,11 @@ class SegFormerFocalClick(FocalClickNet):
 class HrnetFocalClick(FocalClickNet):
     """The HRNet models: RITM's network, with the refiner beside it."""
 
-    def __init__(self, *, pipeline: str, width: int, ocr_width: int, small: bool) -> None:
+    def __init__(self, *, pipeline: str, width: int, ocr_width: int, small: bool, bands: int = 3) -> None:
         super().__init__(pipeline=pipeline, radius=2.0 if pipeline == "s1" else 5.0)
         self.maps_transform = nn.Sequential(nn.Conv2d(3, 16, 1), nn.LeakyReLU(0.2), nn.Conv2d(16, 64, 3, 2, 1), ScaleLayer())
-        self.feature_extractor = HighResolutionNet(width=width, ocr_width=ocr_width, small=small)
-        self.refiner = Refiner(2 * ocr_width, gate=False)
+        self.feature_extractor = HighResolutionNet(width=width, ocr_width=ocr_width, small=small, bands=bands)
+        self.refiner = Refiner(2 * ocr_width, gate=False, bands=bands)
 
     def backbone(self, image: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As in the base class."""
@@ -142,7 +145,10 @@ def focal_predictor(net: nn.Module, entry: Entry, version: str, device: torch.de
 
 
 @register("focalclick", architectures=tuple(ARCHITECTURES), assemble=focal_predictor)
-def build(architecture: str) -> nn.Module:
-    """The network of a published FocalClick checkpoint, `segformer_b5_*` (code only, no file was published), or `tiny`."""
+def build(architecture: str, bands: int = 3) -> nn.Module:
+    """The network of a published FocalClick checkpoint, `segformer_b5_*` (code only, no file was published), or `tiny`.
+
+    bands: of the image.
+    """
     network, options = ARCHITECTURES[architecture]
-    return network(**options)
+    return network(**{**options, "bands": bands})

@@ -129,6 +129,10 @@ class ContextHead(nn.Module):
             nn.Conv2d(2 * channels, channels, 1, bias=False), nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()), nn.Dropout2d(0.05)
         )
 
+    def read_directly(self) -> tuple[nn.Module, ...]:
+        """Of `ReadsWeights`: the 1x1 convolution that is taken in halves."""
+        return (self.conv_bn_dropout[0],)
+
     def forward(self, features: Tensor, proxy: Tensor) -> Tensor:
         """features [B, C, H, W], proxy [B, C, 1, 1]. The context is the same for every pixel, so its half of the 1x1 convolution is
         computed once and added, not broadcast and convolved."""
@@ -142,14 +146,15 @@ class HighResolutionNet(nn.Module):
     """`(image, clicks) -> (logits, auxiliary logits)`, both [B, 1, H/4, W/4].
 
     width: channels of the stride-4 branch (18 or 32). ocr_width: half the channels of the head. small: half the blocks.
+    bands: channels of the image.
     """
 
-    def __init__(self, *, width: int, ocr_width: int, small: bool) -> None:
+    def __init__(self, *, width: int, ocr_width: int, small: bool, bands: int = 3) -> None:
         super().__init__()
         blocks = 2 if small else 4
         modules = (1, 3, 2) if small else (1, 4, 3)  # HighResolutionModules of stages 2, 3, 4
         w = [width, 2 * width, 4 * width, 8 * width]
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.conv1 = nn.Conv2d(bands, 64, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
@@ -179,7 +184,7 @@ class HighResolutionNet(nn.Module):
         return nn.ModuleList([*passing, nn.Sequential(conv_bn(channels[-2], channels[-1], 3, 2))])
 
     def forward(self, image: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
-        """image: [B, 3, H, W], normalised. clicks: [B, 64, H/2, W/2], added to the stem's features."""
+        """image: [B, bands, H, W], normalised. clicks: [B, 64, H/2, W/2], added to the stem's features."""
         return self.head(self.features(image, clicks))
 
     def features(self, image: Tensor, clicks: Tensor) -> Tensor:

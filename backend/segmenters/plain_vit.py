@@ -17,11 +17,11 @@ from backend.errors import ModelError
 
 
 class PatchEmbed(nn.Module):
-    """Image or click maps [B, 3, H, W] to tokens [B, gh, gw, E], gh = H / patch."""
+    """Image or click maps [B, inputs, H, W] to tokens [B, gh, gw, E], gh = H / patch."""
 
-    def __init__(self, patch: int, width: int) -> None:
+    def __init__(self, patch: int, width: int, inputs: int = 3) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, patch, patch)
+        self.proj = nn.Conv2d(inputs, width, patch, patch)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens as a grid."""
@@ -33,15 +33,16 @@ class PlainVit(nn.Module):
 
     cls_token, fc_norm and head are in the published state dicts and unused (MODELS.md, gotcha 9).
     grid: tokens along a side that `pos_embed` is stored for; other grids resize it at forward time, from the stored values each time.
+    bands: channels of the image.
     """
 
-    def __init__(self, *, patch: int, width: int, depth: int, heads: int, grid: int) -> None:
+    def __init__(self, *, patch: int, width: int, depth: int, heads: int, grid: int, bands: int = 3) -> None:
         super().__init__()
         self.patch, self.grid = patch, grid
         self.global_every = 6 if depth == 12 else max(1, depth // 4)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
-        self.patch_embed = PatchEmbed(patch, width)
+        self.patch_embed = PatchEmbed(patch, width, bands)
         # timm's block is this one exactly: pre-norm, fused q|k|v, exact GELU, no layer scale, scaled_dot_product_attention.
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.ModuleList(
@@ -53,7 +54,7 @@ class PlainVit(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, image: Tensor, click_tokens: Tensor) -> Tensor:
-        """image [B, 3, H, W] normalised, click_tokens [B, gh, gw, E] -> [B, E, gh, gw]. H and W are multiples of the patch."""
+        """image [B, bands, H, W] normalised, click_tokens [B, gh, gw, E] -> [B, E, gh, gw]. H and W are multiples of the patch."""
         windows = (self.windows(image.shape[2]), self.windows(image.shape[3]))
         x = self.patch_embed(image) + click_tokens
         x = x + self.positions(x.shape[1], x.shape[2])

@@ -1,7 +1,7 @@
 """How an entry of the catalogue becomes a segmenter that answers clicks. A family (one file in this package) registers its networks:
 
     @register("ritm", architectures=("hrnet18s", "hrnet18", "hrnet32", "tiny"))
-    def build(architecture: str) -> nn.Module: ...
+    def build(architecture: str, bands: int = 3) -> nn.Module: ...
 
 A family's module has the family's name and is imported when one of its entries is loaded.
 """
@@ -49,29 +49,35 @@ def click_predictor(net: nn.Module, entry: Entry, version: str, device: torch.de
     )
 
 
+class Build(Protocol):
+    """A family's builder."""
+
+    def __call__(self, architecture: str, bands: int = 3) -> nn.Module:
+        """A network with weights not yet loaded. bands: of the image; three are the published network, name for name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """How the networks of a family are built, and made to answer clicks."""
 
     name: str
     architectures: tuple[str, ...]
-    build: Callable[[str], nn.Module]
+    build: Build
     assemble: Assemble
 
 
 _families: dict[str, Family] = {}
 
 
-def register(
-    name: str, *, architectures: tuple[str, ...], assemble: Assemble = click_predictor
-) -> Callable[[Callable[[str], nn.Module]], Callable[[str], nn.Module]]:
-    """Decorator on a family's builder: architecture name -> network with weights not yet loaded.
+def register(name: str, *, architectures: tuple[str, ...], assemble: Assemble = click_predictor) -> Callable[[Build], Build]:
+    """Decorator on a family's builder.
 
     name: the family, which is also its module's name in this package. architectures: the names the builder accepts.
     assemble: how a network becomes a `Segmenter`, where it is not by a `ClickPredictor`.
     """
 
-    def remember(build: Callable[[str], nn.Module]) -> Callable[[str], nn.Module]:
+    def remember(build: Build) -> Build:
         _families[name] = Family(name, architectures, build, assemble)
         return build
 
@@ -89,14 +95,17 @@ def family(name: str) -> Family:
     return _families[name]
 
 
-def build(family_name: str, architecture: str) -> nn.Module:
-    """A network with weights as its constructor left them. Raises ModelError for an unknown family or architecture."""
+def build(family_name: str, architecture: str, bands: int = 3) -> nn.Module:
+    """A network for images of so many bands, with weights as its constructor left them.
+
+    Raises ModelError for an unknown family or architecture.
+    """
     found = family(family_name)
     if architecture not in found.architectures:
         raise ModelError(
             f"the family {family_name} has no architecture '{architecture}'; known are {', '.join(found.architectures)}; use one of those"
         )
-    return found.build(architecture)
+    return found.build(architecture, bands)
 
 
 def load(name: str, *, device: str = "cpu") -> Segmenter:
@@ -106,7 +115,7 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
 
 def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
     """As `load`. Raises ModelError when weights are missing, damaged, changed, or of another architecture."""
-    net = build(one.family, one.architecture)
+    net = build(one.family, one.architecture, one.bands)
     if one.file is None:
         (one.formula or WeightFormula()).fill(net)
     else:

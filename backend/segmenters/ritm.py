@@ -33,15 +33,15 @@ class ScaleLayer(nn.Module):
 
 
 class RitmNet(nn.Module):
-    """`net(x, points)`: x [B, 4, H, W] (RGB and previous probability, 0..1), points [B, 2n, 3] -> logits [B, 1, H/4, W/4].
+    """`net(x, points)`: x [B, bands + 1, H, W] (image and previous probability, 0..1), points [B, 2n, 3] -> logits [B, 1, H/4, W/4].
 
-    H and W are free. width, ocr_width, small: see `HighResolutionNet`.
+    H and W are free. width, ocr_width, small, bands: see `HighResolutionNet`.
     """
 
-    def __init__(self, *, width: int, ocr_width: int, small: bool = False) -> None:
+    def __init__(self, *, width: int, ocr_width: int, small: bool = False, bands: int = 3) -> None:
         super().__init__()
         self.maps_transform = nn.Sequential(nn.Conv2d(3, 16, 1), nn.LeakyReLU(0.2), nn.Conv2d(16, 64, 3, 2, 1), ScaleLayer())
-        self.feature_extractor = HighResolutionNet(width=width, ocr_width=ocr_width, small=small)
+        self.feature_extractor = HighResolutionNet(width=width, ocr_width=ocr_width, small=small, bands=bands)
 
     def forward(self, x: Tensor, points: Tensor) -> Tensor:
         """Logits at stride 4."""
@@ -54,11 +54,11 @@ class RitmNet(nn.Module):
     def features(self, x: Tensor, points: Tensor) -> Tensor:
         """The backbone's features, [B, 15 * width, H/4, W/4]."""
         disks = disk_maps(points, (x.shape[2], x.shape[3]), DISK_RADIUS).to(x.dtype)
-        clicks = self.maps_transform(torch.cat([x[:, 3:], disks], dim=1))  # (B, 64, H/2, W/2)
-        return self.feature_extractor.features(normalised(x[:, :3]), clicks)
+        clicks = self.maps_transform(torch.cat([x[:, -1:], disks], dim=1))  # (B, 64, H/2, W/2)
+        return self.feature_extractor.features(normalised(x[:, :-1]), clicks)
 
 
 @register("ritm", architectures=tuple(ARCHITECTURES))
-def build(architecture: str) -> nn.Module:
-    """The network of a published RITM checkpoint, or `tiny`."""
-    return RitmNet(**ARCHITECTURES[architecture])
+def build(architecture: str, bands: int = 3) -> nn.Module:
+    """The network of a published RITM checkpoint, or `tiny`, for images of so many bands."""
+    return RitmNet(**ARCHITECTURES[architecture], bands=bands)

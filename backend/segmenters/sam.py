@@ -23,11 +23,15 @@ from backend.inference.crop import IndexClick
 from backend.inference.encoding import encode_pixels, initial_map, placed, read_only
 from backend.inference.segmenter import State
 from backend.segmenters.catalogue_entry import Entry
+from backend.segmenters.normalisation import for_bands
 from backend.segmenters.registry import register
 from converters.frames import Box, Click, Size, network_index
 
 # How sure a mask to be corrected is given to the decoder, which reads logits: 0.001 and 0.999, about -7 and 7.
 CERTAINTY = 1e-3
+# Of red, green and blue in 0..255, as the package has them.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +92,19 @@ class SamSegmenter:
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> SamEncoding:
-        """The image embedding, nearly all of SAM's work. image: HxWx3 uint8. Raises ContractError for anything else."""
+        """The image embedding, nearly all of SAM's work. image: HxWxbands uint8. Raises ContractError for anything else."""
         pixels = encode_pixels(image, name=self.name, bands=len(self.recipes[0]), device="cpu")
         seen = self._seen(pixels.size)
         embedding = self.net.image_encoder(self.preprocessed(image))
         return SamEncoding(embedding, pixels.size, seen)
 
     def preprocessed(self, image: NDArray[np.uint8]) -> Tensor:
-        """HxWx3 uint8 to float32 [1, 3, 1024, 1024]: the longer side resized to 1024, normalised, then padded with zeros."""
+        """HxWxbands uint8 to float32 [1, bands, 1024, 1024]: the longer side resized to 1024, normalised, then padded with zeros."""
         height, width = self._seen((image.shape[0], image.shape[1]))
-        # Pillow's resizing filters when it shrinks, torch's does not unless told to, and not to the same bits.
-        resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        # Pillow's resizing filters when it shrinks, torch's does not unless told to, and not to the same bits. Band by band, since Pillow
+        # takes four for RGBA, and weighs colours with what it believes to be their opacity.
+        bands = (Image.fromarray(image[:, :, band]) for band in range(image.shape[2]))
+        resized = np.stack([np.asarray(band.resize((width, height), Image.Resampling.BILINEAR)) for band in bands], axis=2)
         pixels = torch.tensor(resized).permute(2, 0, 1)[None].to(self.net.device)
         return self.net.preprocess(pixels)
 
@@ -185,9 +191,20 @@ def assemble(net: nn.Module, entry: Entry, version: str, device: torch.device) -
 
 
 @register("sam", architectures=("vit_b", "vit_l", "vit_h", "tiny"), assemble=assemble)
-def build(architecture: str) -> nn.Module:
-    """The network of a published checkpoint, or `tiny`: the same in miniature, for tests."""
-    return _tiny() if architecture == "tiny" else sam_model_registry[architecture]()
+def build(architecture: str, bands: int = 3) -> nn.Module:
+    """The network of a published checkpoint, or `tiny`: the same in miniature, for tests. bands: of the image."""
+    net = _tiny() if architecture == "tiny" else sam_model_registry[architecture]()
+    return net if bands == 3 else _with_bands(net, bands)
+
+
+def _with_bands(net: Sam, bands: int) -> Sam:
+    """`net` with a first layer for so many bands, and their normalisation; the package builds neither for its whole networks."""
+    embed = net.image_encoder.patch_embed
+    patch = embed.proj.kernel_size[0]
+    embed.proj = nn.Conv2d(bands, embed.proj.out_channels, patch, patch)
+    net.pixel_mean = torch.tensor(for_bands(PIXEL_MEAN, bands)).view(-1, 1, 1)
+    net.pixel_std = torch.tensor(for_bands(PIXEL_STD, bands)).view(-1, 1, 1)
+    return net
 
 
 def _tiny(side: int = 128, width: int = 32) -> Sam:

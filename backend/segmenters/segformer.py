@@ -63,14 +63,14 @@ class Block(nn.Module):
 class MixVisionTransformer(nn.Module):
     """`(image, clicks)` -> four maps [B, channels[i], H / 2**(i + 2), W / 2**(i + 2)], rounded up.
 
-    The clicks join between stage 1 and stage 2; the first map is the image's alone.
+    The clicks join between stage 1 and stage 2; the first map is the image's alone. bands: channels of the image.
     """
 
-    def __init__(self, *, channels: Sequence[int], depths: Sequence[int], heads: Sequence[int] = HEADS) -> None:
+    def __init__(self, *, channels: Sequence[int], depths: Sequence[int], heads: Sequence[int] = HEADS, bands: int = 3) -> None:
         super().__init__()
         c1, c2, c3, c4 = channels
         # timm's embedding is the original: strided convolution, padding of half a kernel, layer norm.
-        self.patch_embed1 = OverlapPatchEmbed(7, 4, 3, c1)
+        self.patch_embed1 = OverlapPatchEmbed(7, 4, bands, c1)
         self.patch_embed2 = OverlapPatchEmbed(3, 2, c1, c2)
         self.patch_embed3 = OverlapPatchEmbed(3, 2, c2, c3)
         self.patch_embed4 = OverlapPatchEmbed(3, 2, c3, c4)
@@ -81,7 +81,7 @@ class MixVisionTransformer(nn.Module):
         self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(c, eps=NORM_EPS) for c in channels)
 
     def forward(self, image: Tensor, clicks: Tensor) -> list[Tensor]:
-        """image [B, 3, H, W], normalised; clicks [B, 3, H, W]: previous map, positive disks, negative disks. Finest first."""
+        """image [B, bands, H, W], normalised; clicks [B, 3, H, W]: previous map, positive disks, negative disks. Finest first."""
         first = self._stage(image, self.patch_embed1, self.block1, self.norm1)
         joined = first + self.patch_embed_side1(clicks).permute(0, 3, 1, 2)
         second = self._stage(joined, self.patch_embed2, self.block2, self.norm2)
@@ -129,6 +129,11 @@ class SegFormerHead(nn.Module):
         self.dropout = nn.Dropout2d(0.1)
         self.linear_pred = nn.Conv2d(width, 1, 1)
 
+    def read_directly(self) -> tuple[nn.Module, ...]:
+        """Of `ReadsWeights`: the matrices that `forward` multiplies with each other."""
+        levels = (self.linear_c4, self.linear_c3, self.linear_c2, self.linear_c1)
+        return (*(level.proj for level in levels), self.linear_fuse.conv)
+
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Projection, resize, join and fusion of a level are all linear, and pixel-wise maps commute with a resize: so each level goes
         through the product of its two matrices at its own resolution, and the fused levels are resized and added. Exact, and an eighth
@@ -148,9 +153,9 @@ class SegFormerHead(nn.Module):
 class SegFormer(nn.Module):
     """Backbone and head: `(image, clicks) -> (logits, features)`, both at stride 4."""
 
-    def __init__(self, *, channels: Sequence[int], depths: Sequence[int], width: int, heads: Sequence[int] = HEADS) -> None:
+    def __init__(self, *, channels: Sequence[int], depths: Sequence[int], width: int, heads: Sequence[int] = HEADS, bands: int = 3) -> None:
         super().__init__()
-        self.backbone = MixVisionTransformer(channels=channels, depths=depths, heads=heads)
+        self.backbone = MixVisionTransformer(channels=channels, depths=depths, heads=heads, bands=bands)
         self.decode_head = SegFormerHead(channels, width)
 
     def forward(self, image: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:

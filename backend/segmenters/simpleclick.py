@@ -57,6 +57,10 @@ class SegmentationHead(nn.Module):
         self.dropout = nn.Dropout2d(0.1)
         self.conv_seg = nn.Conv2d(channels, 1, 1)
 
+    def read_directly(self) -> tuple[nn.Module, ...]:
+        """Of `ReadsWeights`: the fusion convolution, whose weights are taken in slices."""
+        return (self.fusion_conv.conv,)
+
     @staticmethod
     def _doubling(inputs: int, outputs: int) -> nn.Sequential:
         return nn.Sequential(
@@ -82,7 +86,7 @@ class SegmentationHead(nn.Module):
 
 
 class SimpleClickNet(nn.Module):
-    """`net(x, points)`: x [B, 4, H, W] (RGB and previous probability, 0..1), points [B, 2n, 3] -> logits at stride patch / 4.
+    """`net(x, points)`: x [B, bands + 1, H, W] (image and previous probability, 0..1), points [B, 2n, 3] -> logits at stride patch / 4.
 
     H and W are multiples of the patch that can be cut into windows: 448 and 672 for patch 16. Position embeddings are stored for
     `grid` x `grid` tokens and resized for other inputs.
@@ -99,10 +103,11 @@ class SimpleClickNet(nn.Module):
         head_channels: int,
         grid: int,
         upsample: str = "x1",
+        bands: int = 3,
     ) -> None:
         super().__init__()
         self.patch_embed_coords = PatchEmbed(patch, embed_dim)
-        self.backbone = PlainVit(patch=patch, width=embed_dim, depth=depth, heads=heads, grid=grid)
+        self.backbone = PlainVit(patch=patch, width=embed_dim, depth=depth, heads=heads, grid=grid, bands=bands)
         self.neck = SimpleFpn(embed_dim, out_dims)
         self.head = SegmentationHead(out_dims, head_channels, upsample)
 
@@ -112,12 +117,16 @@ class SimpleClickNet(nn.Module):
 
     def levels(self, x: Tensor, points: Tensor) -> list[Tensor]:
         """The neck's four maps, finest first."""
+        return self.neck(self.features(x, points))
+
+    def features(self, x: Tensor, points: Tensor) -> Tensor:
+        """The backbone's map, [B, embed_dim, H / patch, W / patch]."""
         disks = disk_maps(points, (x.shape[2], x.shape[3]), DISK_RADIUS).to(x.dtype)
-        click_tokens = self.patch_embed_coords(torch.cat([x[:, 3:], disks], dim=1))
-        return self.neck(self.backbone(normalised(x[:, :3]), click_tokens))
+        click_tokens = self.patch_embed_coords(torch.cat([x[:, -1:], disks], dim=1))
+        return self.backbone(normalised(x[:, :-1]), click_tokens)
 
 
 @register("simpleclick", architectures=tuple(ARCHITECTURES))
-def build(architecture: str) -> nn.Module:
-    """The network of a published SimpleClick or ICL checkpoint, or `tiny`."""
-    return SimpleClickNet(**ARCHITECTURES[architecture])
+def build(architecture: str, bands: int = 3) -> nn.Module:
+    """The network of a published SimpleClick or ICL checkpoint, or `tiny`, for images of so many bands."""
+    return SimpleClickNet(**ARCHITECTURES[architecture], bands=bands)

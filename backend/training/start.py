@@ -29,7 +29,7 @@ def starting_network(name: str, *, start_from: Path | None, init: Path | None, s
         raise UsageError("--from fine-tunes a whole weight file and --init fills a part of a new network; give one of the two")
     entry = catalogue.entry(name)
     torch.manual_seed(seed)
-    net = registry.build(entry.family, entry.architecture)
+    net = registry.build(entry.family, entry.architecture, entry.bands)
     if start_from is not None:
         load_weights(net, start_from)
         return net, frozenset(dict(net.named_parameters()))
@@ -61,7 +61,7 @@ def card(name: str, recipe: Recipe, sources: Sequence[Source], pools: tuple[Pool
 def write_result(out: Path, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """`out` (fp16 safetensors that name their architecture) and `out` with the suffix .json, the card; each whole or not at all."""
     entry = catalogue.entry(name)
-    write_weights(out, tensors, family=entry.family, architecture=entry.architecture, licence=entry.licence)
+    write_weights(out, tensors, family=entry.family, architecture=entry.architecture, recipes=entry.recipes, licence=entry.licence)
     partial = out.with_suffix(".json.partial")
     partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     partial.replace(out.with_suffix(".json"))

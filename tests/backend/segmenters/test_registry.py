@@ -45,7 +45,7 @@ def test_every_entry_names_an_architecture_that_its_family_builds(one):
 @pytest.mark.parametrize("name", TINY)
 def test_a_tiny_entry_answers_clicks_with_a_map_that_depends_on_them(name):
     segmenter = registry.load(name)
-    image = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (120, 150, len(segmenter.recipes[0])), dtype=np.uint8)
     encoding = segmenter.encode(image)
     start = segmenter.start(encoding)
     here = segmenter.step(encoding, [Click(40, 50, True)], start).probability
