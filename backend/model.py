@@ -99,7 +99,7 @@ class RSISegModel(LabelStudioMLBase):
         image = runtime.imagery.of_task(task, contract.image_field(config, prompt))
         clicks = contract.native_clicks(prompt, image.native, image.display)
         box = contract.native_box(prompt, image.native, image.display)
-        model = runtime.models.get(name).refined(settings.cascade)
+        model = runtime.models.get(name).refined(settings.refinement)
         if box is not None and not model.segmenter.takes_boxes:
             clicks = (box.centre,)
         outcome = self._outcome(runtime, image, clicks, box, model, settings)
@@ -115,7 +115,8 @@ class RSISegModel(LabelStudioMLBase):
                 "model": name,
                 "version": model.version,
                 "clicks": len(clicks),
-                "cfr": str(settings.cascade),
+                "cfr": str(settings.refinement.cascade),
+                **({"fbrs": settings.refinement.fbrs} if settings.refinement.fbrs else {}),
                 **({"box": True} if box else {}),
             },
         )
@@ -138,7 +139,7 @@ class RSISegModel(LabelStudioMLBase):
         pixels = runtime.imagery.pixel_key(image, settings.recipes(model.segmenter.recipes))
         plain = runtime.models.get(model.name).segmenter.version  # encodings are the same whichever way clicks are refined
         return runtime.sessions.outcome(
-            SessionKey(pixels, plain, box=box, cascade=settings.cascade.suffix),
+            SessionKey(pixels, plain, box=box, refinement=settings.refinement.suffix),
             clicks,
             segmenter=model.segmenter,
             device=model.device,

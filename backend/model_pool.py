@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from backend.inference.cfr import Cascade, cascaded
+from backend.inference.cfr import cascaded
+from backend.inference.refinement import Refinement
 from backend.inference.segmenter import Segmenter
 from backend.segmenters.catalogue import Catalogue
 from backend.segmenters.catalogue_entry import Entry
@@ -32,9 +33,14 @@ class LoadedModel:
         """Of what was loaded; the weights on disk may have been replaced since."""
         return self.segmenter.version
 
-    def refined(self, cascade: Cascade) -> LoadedModel:
-        """The same model with its clicks refined, and a version that says so."""
-        return replace(self, segmenter=cascaded(self.segmenter, cascade))
+    def refined(self, refinement: Refinement) -> LoadedModel:
+        """The same model with its clicks refined, and a version that says so. Raises ModelError where its network knows no f-BRS."""
+        segmenter = self.segmenter
+        if refinement.fbrs is not None:
+            from backend.segmenters.feature_splits import with_fbrs  # noqa: PLC0415 - imports torch, as below
+
+            segmenter = with_fbrs(segmenter, refinement.fbrs)
+        return replace(self, segmenter=cascaded(segmenter, refinement.cascade))
 
 
 class ModelPool:

@@ -20,7 +20,7 @@ from backend.errors import ContractError
 logger = logging.getLogger(__name__)
 
 # As on the smart tag (`model_name` and so on), with or without the prefix; `model` alone means its name.
-KEYS = ("name", "output", "bands", "cfr", "cfr_clicks")
+KEYS = ("name", "output", "bands", "cfr", "cfr_clicks", "fbrs")
 
 
 class ProjectStore:

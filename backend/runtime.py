@@ -39,7 +39,7 @@ class Runtime:
     def version_for(self, params: Mapping[str, str]) -> str:
         """As `model_version`, with a project's settings as `ProjectStore` keeps them. Raises for settings without a meaning."""
         settings = prediction_settings({}, params, self.settings.prediction)
-        return self.models.version(self.checked_model(settings.model)) + settings.cascade.suffix
+        return self.models.version(self.checked_model(settings.model)) + settings.refinement.suffix
 
     def known_version(self, project: str) -> str:
         """As `model_version`, for answers without a mask: "none" where the project's settings are wrong, which the log says elsewhere."""

@@ -48,8 +48,8 @@ class PixelKey:
 class SessionKey:
     """Everything a probability map depends on except the clicks.
 
-    version: of the segmenter: weights and settings; with the pixels, all that an encoding depends on. cascade: how clicks are refined, as
-        `Cascade.suffix`. initial_mask: hash of the mask to be corrected, empty for a new object.
+    version: of the segmenter: weights and settings; with the pixels, all that an encoding depends on.
+    refinement: how clicks are refined, as `Refinement.suffix`. initial_mask: hash of the mask to be corrected, empty for a new object.
     box: drawn round the object before any click.
     """
 
@@ -57,7 +57,7 @@ class SessionKey:
     version: str
     initial_mask: str = ""
     box: Box | None = None
-    cascade: str = ""
+    refinement: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
 | RSISEG_WORKERS, RSISEG_THREADS | processes, and threads in each |
 | RSISEG_MODEL | registry name or .safetensors file of the model that no project or tag overrides |
 | RSISEG_CFR, RSISEG_CFR_CLICKS | refinement that no project or tag overrides: `off`, `4`, `auto:4`; of the first `1` clicks or `all` |
+| RSISEG_FBRS | `off`, `b` or `c`: f-BRS likewise; not together with CFR |
 | RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
 | RSISEG_DATA_DIR | folder for what must survive a restart; the workers share it |
 | RSISEG_ROOT | folders that rasters may be read from, separated as in PATH |
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.errors import ContractError, UsageError
-from backend.inference.cfr import Cascade
+from backend.inference.refinement import Refinement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class ServerSettings:
     model: str = "default"
     cfr: str = "off"
     cfr_clicks: str = "1"
+    fbrs: str = "off"
     device: str = "auto"
     data_dir: Path = Path("rsiseg-data")
     roots: tuple[Path, ...] = ()
@@ -59,9 +61,9 @@ class ServerSettings:
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")
         try:
-            Cascade.parse(self.cfr, self.cfr_clicks)
+            Refinement.parse(self.cfr, self.cfr_clicks, self.fbrs)
         except ContractError as error:
-            raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks) cannot be used: {error}") from None
+            raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks, --fbrs) cannot be used: {error}") from None
         for root in (*self.roots, *([self.document_root] if self.document_root else [])):
             if not root.is_dir():
                 raise UsageError(f"{root} is not a folder; --root and --document-root name existing folders that hold rasters or pictures")
@@ -69,7 +71,7 @@ class ServerSettings:
     @property
     def prediction(self) -> Mapping[str, str]:
         """What `prediction_settings` takes from the server where neither tag nor project says anything."""
-        return {"cfr": self.cfr, "cfr_clicks": self.cfr_clicks}
+        return {"cfr": self.cfr, "cfr_clicks": self.cfr_clicks, "fbrs": self.fbrs}
 
     @property
     def cache_bytes(self) -> int:
@@ -84,7 +86,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
         return next((environ[name] for name in names if environ.get(name)), None)
 
     given: dict[str, object] = {}
-    for name in ("host", "model", "cfr", "cfr_clicks", "device", "basic_auth_user", "basic_auth_password"):
+    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "device", "basic_auth_user", "basic_auth_password"):
         given[name] = text(f"RSISEG_{name.upper()}")
     for name in ("port", "workers", "threads", "cache_mb"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))

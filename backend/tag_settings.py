@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ContractError
-from backend.inference.cfr import OFF, Cascade
+from backend.inference.refinement import OFF, Refinement
 from converters.bands import parse_bands
 
 OUTPUTS = ("brush", "polygon")
@@ -17,13 +17,13 @@ class PredictionSettings:
     """How one click is to be answered.
 
     model: registry name, None for the server's own. output: "brush", "polygon", or None for what the label config offers.
-    recipe: letters of the bands to read, None for the model's own recipes. cascade: how clicks are refined.
+    recipe: letters of the bands to read, None for the model's own recipes. refinement: how clicks are refined.
     """
 
     model: str | None = None
     output: str | None = None
     recipe: tuple[str, ...] | None = None
-    cascade: Cascade = OFF
+    refinement: Refinement = OFF
 
     def recipes(self, of_model: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
         """The band recipes to try. Raises ContractError when the wanted one has another number of bands than the model reads."""
@@ -42,7 +42,8 @@ def prediction_settings(
 ) -> PredictionSettings:
     """Settings of one click.
 
-    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`, `model_cfr_clicks`); they win, each on its own.
+    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`, `model_cfr_clicks`, `model_fbrs`); they win,
+        each on its own.
     project: of `ProjectStore`, the same names without `model_`. server: likewise, for what neither says; what nobody says is off.
     Raises ContractError for a value without a meaning. Whether the model exists is the registry's to say.
     """
@@ -61,5 +62,5 @@ def prediction_settings(
         model=value("name"),
         output=output,
         recipe=None if bands is None else parse_bands(bands),
-        cascade=Cascade.parse(value("cfr") or "off", value("cfr_clicks") or "1"),
+        refinement=Refinement.parse(value("cfr") or "off", value("cfr_clicks") or "1", value("fbrs") or "off"),
     )

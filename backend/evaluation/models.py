@@ -7,11 +7,9 @@ import re
 from backend.errors import ContractError, UsageError
 from backend.evaluation.grabcut import GrabCut
 from backend.inference.cfr import OFF, Cascade, cascaded
-from backend.inference.fbrs import FbrsSegmenter
-from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter
 from backend.segmenters import registry
-from backend.segmenters.feature_splits import split_network
+from backend.segmenters.feature_splits import with_fbrs
 
 BASELINES = {"grabcut": GrabCut}
 
@@ -24,22 +22,17 @@ def load_model(name: str, device: str = "cpu") -> Segmenter:
     """The segmenter of that name: a baseline, a registry name (`default` included), or the path of a .safetensors file.
 
     With the suffix `+cfr4` or `+acfr4` its first click is refined by 4 or up to 4 further passes (MODELS.md 6.3), with `@clicks=3` or
-    `@clicks=all` behind it the first three or all. With `+fbrsb` or `+fbrsc`, f-BRS moves its features until the clicks are satisfied
-    (MODELS.md 6.6; the family ritm only).
+    `@clicks=all` behind it the first three or all. With `+fbrsb`, or `+fbrsc` on RITM, f-BRS moves its features until the clicks are
+    satisfied (MODELS.md 6.6).
     device: for networks; baselines run on the CPU. Raises UsageError for a suffix without a meaning, and ModelError for an unknown name
     or weights that are not there.
     """
     optimised = _FBRS.fullmatch(name)
     if optimised is not None and not _MEANT_REFINED.search(optimised["name"]):
-        return _with_fbrs(registry.load(optimised["name"], device=device), optimised["place"])
+        name = optimised["name"]
+        return with_fbrs(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), optimised["place"])
     name, cascade = _split(name)
     return cascaded(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), cascade)
-
-
-def _with_fbrs(segmenter: Segmenter, place: str) -> Segmenter:
-    if not isinstance(segmenter, ClickPredictor):
-        raise UsageError(f"f-BRS changes features of HRNet networks, and {segmenter.name} is none; choose a model of the family ritm")
-    return FbrsSegmenter(segmenter, split_network(segmenter.net, place), place)
 
 
 def _split(name: str) -> tuple[str, Cascade]:

@@ -1,67 +1,111 @@
 """Networks cut in two at the feature map that f-BRS changes. MODELS.md 6.6.
 
-Heads compute in the published order of operations, not by the exact rewrites of `hrnet.py`: those differ in the last bit of a float32, and
-the search for scales and shifts amplifies that to another, equally good, answer.
+Published is f-BRS on HRNets, places B and C of RITM's. On the other networks the same idea changes the last map of their backbone, place B.
+
+RITM's heads compute in the published order of operations, not by the exact rewrites of `hrnet.py`: those differ in the last bit of a
+float32, and the search for scales and shifts amplifies that to another, equally good, answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from backend.errors import ModelError
-from backend.inference.fbrs import Head, SplitNetwork
+from backend.inference.fbrs import FbrsSegmenter
+from backend.inference.fbrs_search import Answer, Head, SplitNetwork
+from backend.inference.focus_predictor import FocalPredictor
+from backend.inference.predictor import ClickPredictor
+from backend.inference.segmenter import Segmenter
+from backend.segmenters.focalclick import HrnetFocalClick, SegFormerFocalClick
 from backend.segmenters.hrnet import HighResolutionNet
 from backend.segmenters.ritm import RitmNet
+from backend.segmenters.simpleclick import SimpleClickNet
+from backend.segmenters.vitclick import VitClick
 
 
-@dataclass(frozen=True, eq=False)
-class BackboneSplit:
-    """RITM cut between backbone and head: f-BRS-B, and f-BRS-A, which is the same place in an HRNet. 15 * width channels."""
-
-    net: RitmNet
-
-    @property
-    def channels(self) -> int:
-        """Channels of the map."""
-        return self.net.feature_extractor.channels
-
-    def __call__(self, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
-        """See `SplitNetwork`; features at stride 4."""
-        extractor = self.net.feature_extractor
-        return self.net.features(x, points), lambda features: extractor.cls_head(_in_context(extractor, features))
+def ritm_b(net: RitmNet, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """Between backbone and head: f-BRS-B, and f-BRS-A, which is the same place in an HRNet. 15 * width channels at stride 4."""
+    extractor = net.feature_extractor
+    return net.features(x, points), lambda features: (extractor.cls_head(_in_context(extractor, features)), None)
 
 
-@dataclass(frozen=True, eq=False)
-class ContextSplit:
-    """RITM cut before its last convolution, behind the object context: f-BRS-C. 2 * ocr_width channels."""
-
-    net: RitmNet
-
-    @property
-    def channels(self) -> int:
-        """Channels of the map."""
-        return self.net.feature_extractor.cls_head.in_channels
-
-    def __call__(self, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
-        """See `SplitNetwork`; features at stride 4."""
-        extractor = self.net.feature_extractor
-        return _in_context(extractor, self.net.features(x, points)), extractor.cls_head
+def ritm_c(net: RitmNet, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """Before the last convolution, behind the object context: f-BRS-C. 2 * ocr_width channels at stride 4."""
+    extractor = net.feature_extractor
+    return _in_context(extractor, net.features(x, points)), lambda features: (extractor.cls_head(features), None)
 
 
-PLACES = {"a": BackboneSplit, "b": BackboneSplit, "c": ContextSplit}
+def simpleclick_b(net: SimpleClickNet, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """Between the vision transformer and the pyramid built on its last map. embed_dim channels at stride patch."""
+    return net.features(x, points), lambda features: (net.head(net.neck(features)), None)
+
+
+def vitclick_b(net: VitClick, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """Between the vision transformer, its four depths joined, and the decoder. 128 channels at stride 14; the stem's detail stays."""
+    tokens, *details = net.body(x, points)
+    return tokens, lambda features: (net.decode(features, *details), None)
+
+
+def segformer_b(net: SegFormerFocalClick, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """Between the last stage of the encoder, stride 32, and the head that joins all four; the refiner reads what that then joins."""
+    extractor = net.feature_extractor
+    *finer, last = extractor.backbone(*net.encoded(x, points))
+    return last, lambda features: extractor.decode_head([*finer, features])
+
+
+def focal_hrnet_b(net: HrnetFocalClick, x: Tensor, points: Tensor) -> tuple[Tensor, Head]:
+    """As `ritm_b`; the refiner reads the features in their object context."""
+    extractor = net.feature_extractor
+
+    def head(features: Tensor) -> Answer:
+        found, _ = extractor.object_features(features)
+        return extractor.cls_head(found), found
+
+    image, clicks = net.encoded(x, points)
+    return extractor.features(image, net.maps_transform(clicks)), head
+
+
+PLACES: dict[str, dict[type[nn.Module], Callable[..., tuple[Tensor, Head]]]] = {
+    "a": {RitmNet: ritm_b},
+    "b": {
+        RitmNet: ritm_b,
+        SimpleClickNet: simpleclick_b,
+        VitClick: vitclick_b,
+        SegFormerFocalClick: segformer_b,
+        HrnetFocalClick: focal_hrnet_b,
+    },
+    "c": {RitmNet: ritm_c},
+}
 
 
 def split_network(net: object, place: str) -> SplitNetwork:
     """`net` cut at the place that f-BRS-`place` changes: a, b or c. Raises ModelError where f-BRS knows no such place."""
     if place not in PLACES:
         raise ModelError(f"f-BRS-{place.upper()} is not known; expected one of A, B and C")
-    if not isinstance(net, RitmNet):
-        kind = type(net).__name__ if isinstance(net, nn.Module) else "no network"
-        raise ModelError(f"f-BRS changes features of HRNet networks of the family ritm, and this is {kind}; choose a model of that family")
-    return PLACES[place](net)
+    for kind, split in PLACES[place].items():
+        if isinstance(net, kind):
+            return partial(split, net)
+    known = ", ".join(kind.__name__ for kind in PLACES[place])
+    raise ModelError(
+        f"f-BRS-{place.upper()} changes a feature map of {known}, and this network is a {type(net).__name__}; turn f-BRS off, or choose "
+        f"another model{' or place b' if place != 'b' else ''}"
+    )
+
+
+def with_fbrs(segmenter: Segmenter, place: str) -> FbrsSegmenter:
+    """`segmenter` with its clicks met by f-BRS at that place: as published on RITM, only where it helps on the others (see `fbrs`).
+
+    Raises ModelError for a segmenter without such a network: a baseline, or SAM, which reads clicks as prompts and not as pixels.
+    """
+    if not isinstance(segmenter, ClickPredictor | FocalPredictor):
+        raise ModelError(f"f-BRS changes features of a network that reads clicks as pixels, and {segmenter.name} does not; turn f-BRS off")
+    published = isinstance(segmenter.net, RitmNet)
+    split = split_network(segmenter.net, place)
+    return FbrsSegmenter(segmenter, split, place, clicks_limit=8 if published else None, published=published)
 
 
 def _in_context(net: HighResolutionNet, joined: Tensor) -> Tensor:

@@ -102,6 +102,6 @@ def test_setup_refuses_what_has_no_meaning_and_keeps_what_was_there(server: Serv
 
 def test_the_environment_and_the_options_name_the_servers_own(tmp_path: Any) -> None:
     settings = settings_from({"RSISEG_CFR": "auto:2", "RSISEG_CFR_CLICKS": "all"})
-    assert prediction_settings({}, {}, settings.prediction).cascade == Cascade(2, True, None)
+    assert prediction_settings({}, {}, settings.prediction).refinement.cascade == Cascade(2, True, None)
     with pytest.raises(UsageError, match=r"--cfr.*model_cfr is \"maybe\""):
         ServerSettings(cfr="maybe")

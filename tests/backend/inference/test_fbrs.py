@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from backend.errors import ModelError
 from backend.inference.click_maps import points_tensor
-from backend.inference.fbrs import FbrsSegmenter, squares
+from backend.inference.fbrs import FbrsSegmenter
+from backend.inference.fbrs_search import squares
 from backend.inference.predictor import ClickPredictor
 from backend.inference.zoom_in import ZoomIn
 from backend.segmenters import registry
-from backend.segmenters.feature_splits import split_network
+from backend.segmenters.feature_splits import split_network, with_fbrs
 from backend.segmenters.generated import WeightFormula
 from converters.frames import Click
 
@@ -62,8 +63,7 @@ def test_the_halves_are_the_network(tiny, place):
     points = points_tensor([[(10.0, 20.0, True)], [(5.0, 7.5, False)]])
     split = split_network(tiny.net, place)
     features, head = split(x, points)
-    assert features.shape[1] == split.channels
-    torch.testing.assert_close(head(features), tiny.net(x, points), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(head(features)[0], tiny.net(x, points), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -104,7 +104,6 @@ class Counting:
 
     def __init__(self, split):
         self.split = split
-        self.channels = split.channels
         self.read = []
 
     def __call__(self, x, points):
@@ -157,5 +156,7 @@ def test_memory_and_version_are_told(tiny):
 def test_networks_and_places_without_such_a_feature_map_are_refused(tiny):
     with pytest.raises(ModelError, match="expected one of A, B and C"):
         split_network(tiny.net, "d")
-    with pytest.raises(ModelError, match="family ritm, and this is SimpleClickNet"):
-        split_network(registry.build("simpleclick", "tiny"), "b")
+    with pytest.raises(ModelError, match=r"map of RitmNet, and this network is a SimpleClickNet.* or place b"):
+        split_network(registry.build("simpleclick", "tiny"), "c")
+    with pytest.raises(ModelError, match="sam_tiny does not; turn f-BRS off"):
+        with_fbrs(registry.load("sam_tiny"), "b")
