@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,32 +28,28 @@ def command() -> None:
 
 @command.command("list")
 @_JSON
-def list_command(as_json: bool) -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="The page docs/models.md.")
+def list_command(as_json: bool, as_markdown: bool) -> None:
     """Every model of the registry, and whether its weights are on this machine."""
-    from backend.segmenters import catalogue
+    from backend.segmenters import catalogue, model_table
 
-    described = [_described(one) for one in catalogue.entries()]
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two formats of one list; give one of them")
     if as_json:
-        click.echo(json.dumps(described, indent=1))
+        click.echo(json.dumps([_described(one) for one in catalogue.entries()], indent=1))
         return
-    rows = [("NAME", "FAMILY", "ARCHITECTURE", "BANDS", "INPUT", "LICENCE", "HERE")]
-    rows += [
-        (
-            one["name"],
-            one["family"],
-            one["architecture"],
-            "/".join(one["bands"]),
-            "x".join(map(str, one["input_size"])) if one["input_size"] else "any",
-            re.split("[,;(]", one["licence"])[0].strip() + (", non-commercial" if one["non_commercial"] else ""),
-            "yes" if one["available"] else "no, pull" if one["download"] else "no, by hand" if one["checkpoint"] else "no, train",
-        )
-        for one in described
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    if as_markdown:
+        click.echo(model_table.markdown(catalogue.shipped()), nl=False)
+        return
+    rows = [(*(column.upper() for column in model_table.COLUMNS[:-1]), "HERE", model_table.COLUMNS[-1].upper())]
+    for one in catalogue.entries():
+        *columns, source = model_table.cells(one)
+        rows.append((*columns, "yes" if one.available else "no", source))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]))
-    click.echo("\npull: rsiseg weights pull NAME. by hand: download the authors' file from the source that --json shows, then")
-    click.echo("rsiseg weights convert FILE --as NAME. train: rsiseg train.")
+        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    click.echo("\npull: rsiseg weights pull NAME. convert: download the authors' file from the source, then rsiseg weights convert FILE")
+    click.echo("--as NAME. train: rsiseg train. NC: the licence forbids commercial use. --json shows everything in full.")
 
 
 @command.command("convert")
