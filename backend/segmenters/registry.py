@@ -12,7 +12,6 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -115,21 +114,23 @@ def load(name: str, *, device: str = "cpu") -> Segmenter:
 
 def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
     """As `load`. Raises ModelError when weights are missing, damaged, changed, or of another architecture."""
+    target = _device(device)
+    _check_weights(one)  # first: the largest networks take many seconds to build
     net = build(one.family, one.architecture, one.bands)
     if one.file is None:
         (one.formula or WeightFormula()).fill(net)
     else:
-        _check_hash(one, one.file)
         load_weights(net, one.file)
-    target = _device(device)
     net = net.to(target).eval().requires_grad_(False)
     return family(one.family).assemble(net, one, version_of(one), target)
 
 
-def _check_hash(one: Entry, file: Path) -> None:
+def _check_weights(one: Entry) -> None:
     digest = weights_sha256(one)
     if one.sha256 is not None and digest != one.sha256:
-        raise ModelError(f"{file} has the sha256 {digest[:12]}..., the registry expects {one.sha256[:12]}...; copy or download it again")
+        raise ModelError(
+            f"{one.file} has the sha256 {digest[:12]}..., the registry expects {one.sha256[:12]}...; copy or download it again"
+        )
 
 
 def _device(name: str) -> torch.device:
