@@ -113,6 +113,7 @@ def _row(result: ObjectResult) -> dict[str, Any]:
         "area": result.area,
         "clicks": [[int(positive), row, col] for positive, row, col in result.clicks],
         "ious": result.ious,
+        "met": result.met,
     }
 
 
@@ -128,6 +129,7 @@ def _result(row: Mapping[str, Any], seconds: dict[str, float]) -> ObjectResult:
         area=row["area"],
         clicks=tuple((bool(positive), at_row, at_col) for positive, at_row, at_col in row["clicks"]),
         ious=tuple(row["ious"]),
+        met=tuple(row.get("met", ())),  # a run begun before it was counted
         seconds=seconds,
     )
 

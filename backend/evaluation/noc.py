@@ -22,7 +22,8 @@ class ObjectResult:
     """One object under one model.
 
     model: as asked for; version: the segmenter's own. image, window (col_off, row_off, width, height), index: which object: the
-    index-th of that patch. class_name, area (px): what it is. clicks: (positive, row, col) in pixels of the window. ious: after each.
+    index-th of that patch. class_name, area (px): what it is. clicks: (positive, row, col) in pixels of the window. ious, met: after each,
+    see `robot.Trajectory`.
     seconds: by stage: read, encode (both carried by the first object of a visit to a patch), step, robot.
     """
 
@@ -35,6 +36,7 @@ class ObjectResult:
     area: int
     clicks: tuple[tuple[bool, int, int], ...]
     ious: tuple[float, ...]
+    met: tuple[int, ...]
     seconds: dict[str, float] = field(compare=False)
 
 
@@ -48,7 +50,9 @@ def summarise(results: Sequence[ObjectResult], max_clicks: int = MAX_CLICKS) -> 
 
     noc: mean clicks per target. over20: share (0..1) of objects counted with all `max_clicks` clicks; as in the protocol that includes
     the rare object that succeeds exactly at the last one. miou: mean IoU after click 1, 2, ...; an object that was stopped early
-    keeps its last IoU. seconds_per_click: everything (reading, encoding, steps, the robot's own work) over all clicks, split in `seconds`.
+    keeps its last IoU. met: share of all clicks made so far that lie on their side of the mask's edge, counted after every click; None
+    where an earlier run did not count them. seconds_per_click: everything (reading, encoding, steps, the robot's own work) over all
+    clicks, split in `seconds`.
     """
     clicks = sum(len(result.clicks) for result in results)
     stages = {stage: sum(result.seconds.get(stage, 0.0) for result in results) / clicks for stage in ("read", "encode", "step", "robot")}
@@ -75,7 +79,14 @@ def _numbers(results: Sequence[ObjectResult], max_clicks: int) -> dict:
         "noc": {target: _mean(counts) for target, counts in needed.items()},
         "over20": {target: _mean(count >= max_clicks for count in counts) for target, counts in needed.items()},
         "miou": [_mean(ious) for ious in after],
+        "met": _share_met(results),
     }
+
+
+def _share_met(results: Sequence[ObjectResult]) -> float | None:
+    met = sum(sum(result.met) for result in results)
+    asked = sum(count * (count + 1) // 2 for count in (len(result.met) for result in results))
+    return met / asked if asked else None
 
 
 def _by(results: Sequence[ObjectResult], key: Callable[[ObjectResult], str], max_clicks: int) -> dict[str, dict]:

@@ -22,7 +22,7 @@ def markdown(models: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _overall(models: Mapping[str, Mapping[str, Any]]) -> str:
-    header = ["model", "objects", "NoC80", "NoC85", "NoC90", "NoC95", ">=20@90", "mIoU@1", "mIoU@5", "mIoU@20", "s/click"]
+    header = ["model", "objects", "NoC80", "NoC85", "NoC90", "NoC95", ">=20@90", "mIoU@1", "mIoU@5", "mIoU@20", "met", "s/click"]
     rows = [
         [
             name,
@@ -30,6 +30,7 @@ def _overall(models: Mapping[str, Mapping[str, Any]]) -> str:
             *(f"{numbers['noc'][target]:.2f}" for target in ("80", "85", "90", "95")),
             f"{numbers['over20']['90']:.0%}",
             *(f"{numbers['miou'][min(k, len(numbers['miou'])) - 1]:.3f}" for k in (1, 5, 20)),
+            "-" if numbers["met"] is None else f"{numbers['met']:.2%}",
             f"{numbers['seconds_per_click']:.3f}",
         ]
         for name, numbers in models.items()

@@ -21,11 +21,13 @@ class Trajectory:
     """What happened to one object.
 
     clicks: (positive, row, col) in whole pixel indices of the window, in click order. ious: IoU after each of them, 0..1.
+    met: after each of them, how many of the clicks so far lie on their side of the mask's edge: positive inside, negative outside.
     step_seconds: time spent inside the segmenter. robot_seconds: time spent on finding clicks and measuring masks.
     """
 
     clicks: tuple[tuple[bool, int, int], ...]
     ious: tuple[float, ...]
+    met: tuple[int, ...]
     step_seconds: float
     robot_seconds: float
 
@@ -48,6 +50,7 @@ def annotate(
     pixels: list[tuple[bool, int, int]] = []
     clicks: list[Click] = []
     ious: list[float] = []
+    met: list[int] = []
     step_seconds = 0.0
     while len(pixels) < max_clicks:
         positive, row, col = next_click(gt, mask, not_clicked)
@@ -59,9 +62,10 @@ def annotate(
         step_seconds += perf_counter() - step_started
         mask = state.probability > segmenter.threshold
         ious.append(_iou(mask, wanted, valid))
+        met.append(sum(bool(mask[at_row, at_col]) == sign for sign, at_row, at_col in pixels))
         if stop_at is not None and ious[-1] >= stop_at:
             break
-    return Trajectory(tuple(pixels), tuple(ious), step_seconds, perf_counter() - started - step_seconds)
+    return Trajectory(tuple(pixels), tuple(ious), tuple(met), step_seconds, perf_counter() - started - step_seconds)
 
 
 def _iou(mask: NDArray[np.bool_], wanted: NDArray[np.bool_], valid: NDArray[np.bool_]) -> float:

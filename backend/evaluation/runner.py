@@ -152,6 +152,7 @@ class Bench:
                 area=each.area,
                 clicks=path.clicks,
                 ious=path.ious,
+                met=path.met,
                 seconds=seconds | {"step": path.step_seconds, "robot": path.robot_seconds},
             )
             seconds = {}

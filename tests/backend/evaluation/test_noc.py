@@ -10,10 +10,12 @@ from backend.evaluation.noc import ObjectResult, clicks_needed, size_bin, summar
 from backend.evaluation.report import markdown
 
 
-def result(ious: tuple[float, ...], class_name: str = "car", area: int = 100, image: str = "a.png") -> ObjectResult:
+def result(
+    ious: tuple[float, ...], class_name: str = "car", area: int = 100, image: str = "a.png", met: tuple[int, ...] = ()
+) -> ObjectResult:
     clicks = tuple((True, 0, number) for number in range(len(ious)))
     seconds = {"read": 0.0, "encode": 1.0, "step": 0.5 * len(ious), "robot": 0.0}
-    return ObjectResult("m", "m@1", image, (0, 0, 8, 8), 0, class_name, area, clicks, ious, seconds)
+    return ObjectResult("m", "m@1", image, (0, 0, 8, 8), 0, class_name, area, clicks, ious, met, seconds)
 
 
 FAST = result((0.5, 0.82, 0.91) + (0.96,) * 17)
@@ -38,6 +40,13 @@ def test_means_and_shares_are_over_objects() -> None:
     assert numbers["miou"][0] == pytest.approx((0.5 + 0.1 + 0.2) / 3)
     assert numbers["miou"][19] == pytest.approx((0.96 + 0.81 + 0.2) / 3)
     assert numbers["seconds_per_click"] == pytest.approx((3 * 1.0 + 60 * 0.5) / 60)
+
+
+def test_the_share_of_clicks_met_counts_all_clicks_so_far_after_every_click() -> None:
+    both = [result((0.5, 0.6, 0.7), met=(1, 1, 3)), result((0.5,), met=(0,))]
+    assert summarise(both)["met"] == pytest.approx((1 + 1 + 3 + 0) / (1 + 2 + 3 + 1))
+    assert summarise([FAST])["met"] is None, "measured before it was counted"
+    assert "71.43%" in markdown({"m": summarise(both)})
 
 
 def test_groups_hold_every_object_once() -> None:

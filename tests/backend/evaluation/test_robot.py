@@ -54,6 +54,15 @@ def test_a_perfect_segmenter_needs_one_click() -> None:
     assert noc(square() == 1, square()) == {80: 1, 85: 1, 90: 1, 95: 1}
 
 
+def test_clicks_are_met_where_the_mask_has_their_side() -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[:, 20:] = True  # the object lies left of it, so that clicks go both ways and none is ever met
+    path = annotate(Oracle(mask), IMAGE, square(), max_clicks=4)
+    assert {positive for positive, _, _ in path.clicks} == {True, False}
+    assert path.met == (0, 0, 0, 0)
+    assert annotate(Oracle(square() == 1), IMAGE, square(), max_clicks=3).met == (1, 2, 3)
+
+
 def test_an_empty_segmenter_needs_all_twenty() -> None:
     assert noc(np.zeros((30, 40), bool), square()) == {80: 20, 85: 20, 90: 20, 95: 20}
 
