@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from backend.evaluation.parity import PROBABILITY_TOLERANCE, Check, Fixture, close, exact, skipped
-from backend.evaluation.parity_networks import network_options, with_weights
+from backend.evaluation.parity_networks import check_keys, network_options, with_weights
 from backend.evaluation.parity_predictor import UINT16, as_clicks, predictor, states_after_clicks, subsampled, unsupported
 from backend.inference.fbrs import FbrsSegmenter
 from backend.inference.predictor import ClickPredictor
 from backend.segmenters import ritm
 from backend.segmenters.feature_splits import PLACES, split_network
 
+PREFIX = "fbrs_"
 RECORDED_THREADS = 2
 PUBLISHED_LIMIT = 8
 """Clicks that reach the network where a variant does not say otherwise."""
@@ -30,13 +31,20 @@ AT_CLICKS_TOLERANCE = 0.03
 
 
 def check(fixture: Fixture) -> Iterator[Check]:
-    """Every variant: the first click exactly as usual, the later ones by the mean over the map and by the probability at the clicks."""
-    family, _, architecture = str(fixture.setting("model")).partition("_")
+    """Keys where they are listed, then every variant: the first click exactly as usual, the later ones by the mean over the map and by the
+    probability at the clicks."""
+    model = f"ritm_{fixture.name.removeprefix(PREFIX)}" if fixture.meta is None else str(fixture.setting("model"))
+    family, _, architecture = model.partition("_")
     options = (
         network_options(fixture, family, architecture) if family == "ritm" else f"f-BRS over the family '{family}' is not supported yet"
     )
     if isinstance(options, str):
         yield skipped(fixture.name, options)
+        return
+    if fixture.keys is not None:
+        with torch.device("meta"):
+            yield check_keys(fixture, ritm.RitmNet(**options))
+    if fixture.arrays is None:
         return
     net = with_weights(fixture, ritm.RitmNet(**options))
     for name, variant in fixture.setting("variants").items():

@@ -62,7 +62,7 @@ def predictor(net: Network, variant: Mapping[str, Any]) -> Segmenter:
         zoom_in = ZoomIn(**settings, keep_stale_roi=True)
     params = variant.get("predictor_params") or {}
     options = {PREDICTOR_SETTINGS[key]: value for key, value in params.items() if key in PREDICTOR_SETTINGS}
-    plain = ClickPredictor(net=net, name="parity", version="parity", zoom_in=zoom_in, flip=bool(variant["with_flip"]), **options)
+    plain = ClickPredictor(net=net, name="parity", version="parity", zoom_in=zoom_in, flip=bool(variant.get("with_flip")), **options)
     steps, clicks = int(params.get("cascade_step") or 0), int(params.get("cascade_clicks", 1))
     if steps < 1 or clicks < 1:
         return plain

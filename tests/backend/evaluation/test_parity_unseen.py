@@ -248,6 +248,17 @@ def test_a_broken_fixture_does_not_keep_the_others_from_running(made, tmp_path):
     }
 
 
+def test_key_lists_of_other_kinds_are_compared_or_said_to_be_none(tmp_path):
+    with torch.device("meta"):
+        (tmp_path / "fbrs_hrnet18.keys.json").write_text(json.dumps(shapes(RitmNet(width=18, ocr_width=64))))
+    (tmp_path / "stub_ritm_two.keys.json").write_text("{}")
+    (tmp_path / "fbrs_strange.keys.json").write_text("{}")
+    found = {
+        name: [(one.stage, one.ok) for one in check_fixture(tmp_path, name)] for name in ("fbrs_hrnet18", "stub_ritm_two", "fbrs_strange")
+    }
+    assert found == {"fbrs_hrnet18": [("keys", True)], "stub_ritm_two": [("skipped", None)], "fbrs_strange": [("skipped", None)]}
+
+
 @pytest.mark.parametrize("name", ["simpleclick_vit_large448_upsample_x4", "simpleclick_vit_xtiny448_upsample_x2", "cfr_icl_vit_large448"])
 def test_key_lists_of_published_variants_are_known_by_name(tmp_path, name):
     from backend.segmenters.simpleclick import ARCHITECTURES
