@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,6 +16,9 @@ from backend.inference.zoom_in import ZoomIn
 from backend.segmenters.generated import WeightFormula
 from backend.segmenters.weight_headers import file_sha256
 from converters.bands import LETTERS
+
+# A weight file says its bands, and a network is built for them before its weights are looked at.
+MOST_BANDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Entry:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected a text")
         if not self.recipes or len({len(recipe) for recipe in self.recipes}) != 1 or not self.recipes[0]:
             raise ValueError(f"recipes are {self.recipes}, expected some, all of the same number of bands")
+        if len(self.recipes[0]) > MOST_BANDS:
+            raise ValueError(f"recipes name {len(self.recipes[0])} bands, expected {MOST_BANDS} at most")
         if unknown := sorted({str(letter) for recipe in self.recipes for letter in recipe if letter not in LETTERS}):
             raise ValueError(f"recipes name the bands {', '.join(unknown)}, expected letters of {', '.join(LETTERS)}")
         if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
@@ -102,11 +108,21 @@ class Entry:
         if about.get("input_size") is not None:
             changes["input_size"] = tuple(about["input_size"])
         if about.get("zoom_in") is not None:
-            settings = dict(about["zoom_in"])
-            if isinstance(settings.get("target_size"), list):
-                settings["target_size"] = tuple(settings["target_size"])
-            changes["zoom_in"] = ZoomIn(**settings)
+            changes["zoom_in"] = _zoom_in(about["zoom_in"])
         return replace(self, **changes)
+
+
+def _zoom_in(table: Mapping[str, Any]) -> ZoomIn:
+    """ZoomIn's settings. Raises TypeError and ValueError for names it does not have, and for values that are no numbers."""
+    settings = dict(table)
+    if isinstance(settings.get("target_size"), list):
+        settings["target_size"] = tuple(settings["target_size"])
+    for name, value in settings.items():
+        sides = value if isinstance(value, tuple) else (value,)
+        right = len(sides) == 2 or not isinstance(value, tuple)
+        if value is not None and not (right and all(isinstance(side, int | float) and math.isfinite(side) for side in sides)):
+            raise ValueError(f"zoom_in.{name} is {value!r}, expected a number, or two for the size")
+    return ZoomIn(**settings)
 
 
 def entry_of_table(name: str, table: Mapping[str, Any], folder: Path) -> Entry:

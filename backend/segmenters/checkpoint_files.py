@@ -95,11 +95,17 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, ...]:
 def _check_format(path: Path) -> None:
     """Raises ModelError unless the file looks like a whole .pth file, with every checksum right where it has checksums."""
     if not path.is_file():
-        raise ModelError(f"there is no file {path}; expected a checkpoint of the authors (.pth); check the path")
+        what = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
+        raise ModelError(f"{what}; expected a checkpoint of the authors (.pth); check the path")
     with path.open("rb") as file:
         head = file.read(64)
-    if path.suffix == ".safetensors":
-        raise ModelError(f"{path} is converted already; give it as a model name, or convert the authors' .pth file")
+    if not head:
+        raise ModelError(f"{path} is empty; expected a checkpoint of the authors (.pth); download or copy it again")
+    if path.suffix == ".safetensors" or head[8:9] == b"{":  # safetensors: the length of a JSON object, then the object
+        raise ModelError(
+            f"{path} is a safetensors file, so either converted already, and then a model name (--model FILE.safetensors), or not the "
+            "authors'; expected their .pth file"
+        )
     for magic, what, advice in _OTHER_FORMATS:
         if head.lstrip().startswith(magic):
             raise ModelError(f"{path} is {what}; expected a checkpoint (.pth); {advice}")
@@ -119,10 +125,19 @@ def _is_archive(path: Path) -> bool:
 
 
 def _check_archive(path: Path) -> None:
-    """torch does not look at the checksums of its archives, so a flipped bit would become a weight."""
+    """torch does not look at the checksums of its archives, so a flipped bit would become a weight.
+
+    Nothing is unpacked, and no more is read than the file is long: members that are compressed or lie in each other make archives
+    that grow without end.
+    """
     with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise zipfile.BadZipFile("it is compressed, which torch never does")
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise zipfile.BadZipFile(
+                "it is compressed, which torch never does; a checkpoint inside another archive is to be unpacked first"
+            )
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise zipfile.BadZipFile("its parts together are longer than the file")
         broken = archive.testzip()
     if broken is not None:
         raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from backend.segmenters.weight_headers import METADATA_KEY, open_weights
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, architecture: str, half: bool = True, **about: Any) -> None:
-    """Write a state dict to `path` through a temporary file beside it.
+    """Write a state dict to `path` through a temporary file beside it. Raises ModelError where that cannot be written.
 
     half: floating tensors as float16 (a network computes in float32 all the same); whole numbers stay what they are.
     about: further entries of the metadata object, JSON values.
@@ -31,16 +32,19 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, arc
         for name, tensor in tensors.items()
     }
     metadata = {METADATA_KEY: json.dumps({"family": family, "architecture": architecture, **about}, sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
     try:
-        save_file(stored, temporary, metadata=metadata)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        try:
+            save_file(stored, temporary, metadata=metadata)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be written ({error}); name a place with room for it that may be written to") from error
 
 
 def load_weights(net: nn.Module, path: Path) -> None:

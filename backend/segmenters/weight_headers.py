@@ -26,7 +26,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         text = (file.metadata() or {}).get(METADATA_KEY)
     try:
         about = json.loads(text or "null")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict) or not isinstance(about.get("family"), str) or not isinstance(about.get("architecture"), str):
         raise ModelError(

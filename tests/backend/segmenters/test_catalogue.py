@@ -77,6 +77,10 @@ def test_bands_are_those_of_the_recipes(tmp_path: Path) -> None:
         ("formula = {}\ninput_size = [448]", "input_size"),
         ('formula = {}\nflip = "yes"', "flip is 'yes', expected true or false"),
         ("formula = {}\nzoom_in = { zoom = 3 }", "zoom"),
+        ('formula = {}\nzoom_in = { target_size = "big" }', "zoom_in.target_size is 'big', expected a number"),
+        ("formula = {}\nzoom_in = { target_size = [448] }", "zoom_in.target_size is (448,), expected a number, or two for the size"),
+        ("formula = {}\nzoom_in = { expansion_ratio = nan }", "zoom_in.expansion_ratio is nan"),
+        ("formula = {}\nrecipes = [[" + '"X", ' * 17 + "]]", "recipes name 17 bands, expected 16 at most"),
         ('file = "x"\nsha256 = "12"', "sha256 is '12', expected 64 hexadecimal digits"),
     ],
 )
@@ -146,6 +150,10 @@ def test_only_who_starts_the_server_may_name_a_file(tmp_path: Path) -> None:
         ('{"family": "nope", "architecture": "a"}', "says that it is of the family 'nope', which there is not; known are f"),
         ('{"family": "f", "architecture": "a", "zoom_in": {"zoom": 3}}', "the metadata of .* cannot be read"),
         ('{"family": "f", "architecture": "a", "recipes": [["R"], []]}', "the metadata of .* cannot be read"),
+        ('{"family": "f", "architecture": "a", "recipes": 3}', "the metadata of .* cannot be read"),
+        ('{"family": "f", "architecture": "a", "threshold": "0.5"}', "the metadata of .* cannot be read"),
+        ('{"family": "weight_files", "architecture": "a"}', "of the family 'weight_files', which there is not"),
+        ("[" * 100_000, "does not say which network"),
     ],
 )
 def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path, metadata: str, said: str) -> None:

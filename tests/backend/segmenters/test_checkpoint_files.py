@@ -7,12 +7,14 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
 import pytest
 import torch
 from authors_files import forget, loss_object
+from safetensors.torch import save_file
 
 from backend.errors import ModelError
 from backend.segmenters.checkpoint_files import read_checkpoint
@@ -121,7 +123,7 @@ def test_a_file_cut_short_is_refused(save, kept):
     path = save({"state_dict": {"a": torch.arange(3000.0)}, "config": CONFIG})
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept) if isinstance(kept, float) else kept])
-    with pytest.raises(ModelError, match=r"damaged or cut short|no checkpoint") as caught:
+    with pytest.raises(ModelError, match=r"damaged or cut short|no checkpoint|is empty") as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
@@ -140,8 +142,22 @@ def test_a_flipped_bit_is_noticed(tmp_path):
 def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "file.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("file/data.pkl", b"\x80\x02}." + bytes(10_000))
-    with pytest.raises(ModelError, match="compressed"):
+        archive.writestr("file/data.pkl", b"\x80\x02}." + bytes(50_000_000))
+    tracemalloc.start()
+    with pytest.raises(ModelError, match=r"compressed, which torch never does; .* unpacked first"):
+        read_checkpoint(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_members_that_lie_in_each_other_are_refused_before_they_are_read(tmp_path):
+    """One stored member that the archive's directory names a hundred times: a hundred times the file's length to be read."""
+    path = tmp_path / "file.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("file/data.pkl", b"\x80\x02}." + bytes(100_000))
+        archive.filelist *= 100
+    assert path.stat().st_size < 120_000
+    with pytest.raises(ModelError, match="its parts together are longer than the file"):
         read_checkpoint(path)
 
 
@@ -151,6 +167,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
         (b"7z\xbc\xaf\x27\x1c...", "a 7z archive.*unpack it, all parts together"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"", "is empty; expected a checkpoint"),
         (b"hello, world", "begins with b'hello, w'"),
         (b"\x80\x02" + bytes(50), "damaged"),
     ],
@@ -180,9 +197,13 @@ def test_a_file_without_a_state_dict_is_refused(save, content, said):
 def test_a_missing_file_and_a_converted_one_are_named(tmp_path):
     with pytest.raises(ModelError, match="there is no file"):
         read_checkpoint(tmp_path / "x.pth")
-    (tmp_path / "x.safetensors").write_bytes(b"x" * 20)
-    with pytest.raises(ModelError, match="converted already"):
-        read_checkpoint(tmp_path / "x.safetensors")
+    save_file({"a": torch.zeros(3)}, tmp_path / "x.safetensors")
+    for name in ("x.safetensors", "renamed.pth"):
+        with pytest.raises(ModelError, match="is a safetensors file, so either converted already"):
+            read_checkpoint((tmp_path / "x.safetensors").rename(tmp_path / name))
+        (tmp_path / name).rename(tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="is a folder; expected a checkpoint"):
+        read_checkpoint(tmp_path)
 
 
 def test_a_tensor_on_another_device_comes_to_the_cpu(tmp_path):

@@ -83,6 +83,8 @@ ARCHITECTURES = {
     "simpleclick_vit_base448_upsample_x4": ("simpleclick", "vit_base448_upsample_x4"),
     "simpleclick_vit_large448": ("simpleclick", "vit_large448"),
     "simpleclick_vit_huge448": ("simpleclick", "vit_huge448"),
+    "cfr_icl_vit_xtiny448": ("simpleclick", "vit_xtiny448"),
+    "cfr_icl_vit_base448": ("simpleclick", "vit_base448"),
     "cfr_icl_vit_huge448": ("simpleclick", "vit_huge448"),
     "focalclick_segformerB0_S1": ("focalclick", "segformer_b0_s1"),
     "focalclick_segformerB0_S2": ("focalclick", "segformer_b0_s2"),
@@ -106,6 +108,27 @@ def test_every_published_architecture_is_recognised_by_its_keys(shared, name):
     stated = json.loads(recorded.read_text()) if recorded.is_file() else None
     checkpoint = Checkpoint({key: torch.empty(shape, device="meta") for key, shape in keys.items()}, stated)
     assert recognise(checkpoint) == Recognised(family, architecture)
+
+
+def test_no_recorded_key_list_is_left_out(shared):
+    recorded = {path.name.removesuffix(".keys.json") for path in (shared / "reference" / "fixtures").glob("*.keys.json")}
+    assert recorded == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_key_list_that_lacks_one_key_has_one_too_many_or_one_of_another_shape_is_refused_by_name(shared, name):
+    keys = json.loads((shared / "reference" / "fixtures" / f"{name}.keys.json").read_text())
+    place = list(keys)[len(keys) // 2]
+    lacking = {key: shape for key, shape in keys.items() if key != place}
+    for altered, said in (
+        (lacking, f"it lacks {place}"),
+        ({**keys, place: [*keys[place], 2]}, f"{place} has the shape"),
+        ({**keys, "one.more": [3]}, "it also has one.more"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            recognise(Checkpoint({key: torch.empty(shape, device="meta") for key, shape in altered.items()}, None))
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def with_keys(family, architecture, params=None, *, without=(), **changed):

@@ -142,7 +142,7 @@ def test_an_interrupted_write_leaves_the_old_file(weights, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("backend.segmenters.weight_files.save_file", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ModelError, match=r"mine.safetensors cannot be written \(disk full\)"):
         write_weights(weights, {}, family="ritm", architecture="tiny")
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]
