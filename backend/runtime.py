@@ -64,7 +64,7 @@ def make_runtime(
     settings: ServerSettings, *, catalogue: Catalogue | None = None, load: Loader | None = None, resolver: Resolves | None = None
 ) -> Runtime:
     """A runtime for `settings`, without loading a model. catalogue, load, resolver: replacements for tests and benchmarks."""
-    catalogue = catalogue or shipped()
+    catalogue = catalogue or shipped(settings.precision)
     states, encodings = int(settings.cache_bytes * _STATES), int(settings.cache_bytes * _ENCODINGS)
     return Runtime(
         settings=settings,

@@ -8,6 +8,7 @@
 | RSISEG_CFR, RSISEG_CFR_CLICKS | refinement that no project or tag overrides: `off`, `4`, `auto:4`; of the first `1` clicks or `all` |
 | RSISEG_FBRS | `off`, `b` or `c`: f-BRS likewise; not together with CFR |
 | RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
+| RSISEG_PRECISION | `auto`, `fp32`, `mixed` or `bf16`, see backend/segmenters/precision.py |
 | RSISEG_DATA_DIR | folder for what must survive a restart; the workers share it |
 | RSISEG_ROOT | folders that rasters may be read from, separated as in PATH |
 | RSISEG_DOCUMENT_ROOT | Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, where it is readable here |
@@ -27,6 +28,7 @@ from pathlib import Path
 
 from backend.errors import ContractError, UsageError
 from backend.inference.refinement import Refinement
+from backend.segmenters.precision import AUTO, CHOICES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class ServerSettings:
     cfr_clicks: str = "1"
     fbrs: str = "off"
     device: str = "auto"
+    precision: str = AUTO
     data_dir: Path = Path("rsiseg-data")
     roots: tuple[Path, ...] = ()
     document_root: Path | None = None
@@ -64,6 +67,8 @@ class ServerSettings:
             Refinement.parse(self.cfr, self.cfr_clicks, self.fbrs)
         except ContractError as error:
             raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks, --fbrs) cannot be used: {error}") from None
+        if self.precision not in CHOICES:
+            raise UsageError(f"the precision is {self.precision!r} (--precision); expected one of {', '.join(CHOICES)}")
         for root in (*self.roots, *([self.document_root] if self.document_root else [])):
             if not root.is_dir():
                 raise UsageError(f"{root} is not a folder; --root and --document-root name existing folders that hold rasters or pictures")
@@ -86,7 +91,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
         return next((environ[name] for name in names if environ.get(name)), None)
 
     given: dict[str, object] = {}
-    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "device", "basic_auth_user", "basic_auth_password"):
+    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "device", "precision", "basic_auth_user", "basic_auth_password"):
         given[name] = text(f"RSISEG_{name.upper()}")
     for name in ("port", "workers", "threads", "cache_mb"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))

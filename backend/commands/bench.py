@@ -18,6 +18,8 @@ from backend.evaluation.noc import TARGETS, ObjectResult, summarise
 from backend.evaluation.report import markdown
 from backend.evaluation.robot import MAX_CLICKS
 from backend.evaluation.runner import CHUNK, Protocol, Target, list_targets, plan_visits, run_visits
+from backend.freed_memory import keep_freed_memory
+from backend.segmenters.precision import AUTO, CHOICES
 from converters.bands import parse_bands
 
 _PATH = click.Path(path_type=Path)
@@ -49,6 +51,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seed", type=int, default=0, show_default=True, help="For --limit.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(CHOICES), default=AUTO, show_default=True, help="What networks compute in.")
 @click.option(
     "--stop-early",
     is_flag=True,
@@ -68,6 +71,7 @@ def command(
     seed: int,
     workers: int,
     device: str,
+    precision: str,
     stop_early: bool,
     resume: bool,
 ) -> None:
@@ -87,8 +91,10 @@ def command(
         min_area=min_area,
         stop_at=max(TARGETS) / 100 if stop_early else None,
         device=_device(device),
+        precision=precision,
     )
-    versions = {name: load_model(name, protocol.device).version for name in models}
+    keep_freed_memory()
+    versions = {name: load_model(name, protocol.device, protocol.precision).version for name in models}
     targets = list_targets(protocol, _split_names(split), limit, seed)
     ledger = Ledger(out, _conditions(protocol)) if out else None
     kept = ledger.start(resume=resume) if ledger else {}
@@ -155,6 +161,7 @@ def _conditions(protocol: Protocol) -> dict[str, Any]:
         "max_clicks": MAX_CLICKS,
         "stop_at": protocol.stop_at,
         "device": protocol.device,
+        "precision": protocol.precision,
     }
 
 

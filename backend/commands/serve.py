@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from backend.errors import ModelError
+from backend.freed_memory import keep_freed_memory
 from backend.gunicorn_server import Server, listen, shared_metrics, warm
 from backend.segmenters.catalogue import shipped
 from backend.settings import ServerSettings, settings_from
@@ -31,6 +32,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--cfr-clicks", help="How many of an object's first clicks are refined, or all. [default: 1]")
 @click.option("--fbrs", help="Meet the clicks by f-BRS where no project or tag says how: off, b, or c; not with --cfr. [default: off]")
 @click.option("--device", help="auto, cpu, cuda or cuda:N. [default: auto]")
+@click.option("--precision", help="auto, fp32, mixed or bf16: what networks compute in. [default: auto]")
 @click.option("--data-dir", type=_FOLDER, help="Folder for what survives a restart. [default: rsiseg-data]")
 @click.option("--root", "roots", type=_FOLDER, multiple=True, help="Folder that rasters may be read from; may be repeated.")
 @click.option("--document-root", type=_FOLDER, help="Label Studio's folder of local files, where it is readable here.")
@@ -45,6 +47,7 @@ def command(warm: bool, **options: Any) -> None:
     """
     settings = replace(settings_from(), **{name: value for name, value in options.items() if value not in (None, ())})
     _check_model(settings)
+    keep_freed_memory()
     listening = listen(settings.host, settings.port)
     settings = replace(settings, port=listening.getsockname()[1])
     _tell(settings)

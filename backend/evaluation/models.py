@@ -10,6 +10,7 @@ from backend.inference.cfr import OFF, Cascade, cascaded
 from backend.inference.segmenter import Segmenter
 from backend.segmenters import registry
 from backend.segmenters.feature_splits import with_fbrs
+from backend.segmenters.precision import AUTO
 
 BASELINES = {"grabcut": GrabCut}
 
@@ -18,21 +19,25 @@ _FBRS = re.compile(r"(?P<name>.+)\+fbrs(?P<place>[abc])")
 _MEANT_REFINED = re.compile(r"(\+a?cfr\w*|\+fbrs\w*|@clicks=.*)+$")
 
 
-def load_model(name: str, device: str = "cpu") -> Segmenter:
+def load_model(name: str, device: str = "cpu", precision: str = AUTO) -> Segmenter:
     """The segmenter of that name: a baseline, a registry name (`default` included), or the path of a .safetensors file.
 
     With the suffix `+cfr4` or `+acfr4` its first click is refined by 4 or up to 4 further passes (MODELS.md 6.3), with `@clicks=3` or
     `@clicks=all` behind it the first three or all. With `+fbrsb`, or `+fbrsc` on RITM, f-BRS moves its features until the clicks are
     satisfied (MODELS.md 6.6).
-    device: for networks; baselines run on the CPU. Raises UsageError for a suffix without a meaning, and ModelError for an unknown name
-    or weights that are not there.
+    device, precision: for networks; baselines run on the CPU in their own way. Raises UsageError for a suffix without a meaning, and
+    ModelError for an unknown name or weights that are not there.
     """
     optimised = _FBRS.fullmatch(name)
     if optimised is not None and not _MEANT_REFINED.search(optimised["name"]):
         name = optimised["name"]
-        return with_fbrs(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), optimised["place"])
+        return with_fbrs(_plain(name, device, precision), optimised["place"])
     name, cascade = _split(name)
-    return cascaded(BASELINES[name]() if name in BASELINES else registry.load(name, device=device), cascade)
+    return cascaded(_plain(name, device, precision), cascade)
+
+
+def _plain(name: str, device: str, precision: str) -> Segmenter:
+    return BASELINES[name]() if name in BASELINES else registry.load(name, device=device, precision=precision)
 
 
 def _split(name: str) -> tuple[str, Cascade]:

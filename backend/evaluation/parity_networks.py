@@ -24,6 +24,7 @@ from backend.inference.click_maps import points_tensor
 from backend.inference.crop import resize
 from backend.segmenters import ritm, simpleclick
 from backend.segmenters.generated import WeightFormula
+from backend.segmenters.inference_form import inference_form
 
 # Options of the originals' constructors that every published model shares, and that our networks build in.
 SHARED = {
@@ -71,11 +72,12 @@ def check(fixture: Fixture) -> Iterator[Check]:
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def with_weights(fixture: Fixture, net: Net) -> Net:
-    """`net` with the weights that the fixture's formula gives, ready to predict."""
+def with_weights(fixture: Fixture, net: Net, *, rewritten: bool = True) -> Net:
+    """`net` with the weights that the fixture's formula gives, in the form that the server runs, or as written."""
     weights = fixture.setting("weights")
     WeightFormula(seed=weights["S"], gain=weights["gain"], mult=weights["mult"], const=weights["const"]).fill(net)
-    return net.eval().requires_grad_(False)
+    net = net.eval().requires_grad_(False)
+    return inference_form(net) if rewritten else net
 
 
 def network_options(fixture: Fixture, family: str, architecture: str) -> dict[str, Any] | str:

@@ -23,7 +23,9 @@ from backend.evaluation.models import load_model
 from backend.evaluation.noc import ObjectResult
 from backend.evaluation.patches import Patch, patches, read_patch
 from backend.evaluation.robot import MAX_CLICKS, annotate
+from backend.freed_memory import keep_freed_memory
 from backend.inference.segmenter import Segmenter
+from backend.segmenters.precision import AUTO
 from converters.bands import format_bands, select
 from converters.labelled import LabelledImage, open_labelled
 
@@ -36,7 +38,8 @@ class Protocol:
     """What every object's result depends on, beside the model.
 
     data: the labelled set. bands: meaning of its images' channels, None to take them as they are. patch: side in px, None for whole
-    images. min_area: px. stop_at: IoU at which the robot lets an object be, None to always make all clicks. device: for networks.
+    images. min_area: px. stop_at: IoU at which the robot lets an object be, None to always make all clicks.
+    device, precision: for networks.
     """
 
     data: Path
@@ -46,6 +49,7 @@ class Protocol:
     max_clicks: int = MAX_CLICKS
     stop_at: float | None = None
     device: str = "cpu"
+    precision: str = AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class Bench:
     def segmenter(self, name: str) -> Segmenter:
         """The model of that name; the one before is let go."""
         if self._model is None or self._model[0] != name:
-            self._model = (name, load_model(name, self.protocol.device))
+            self._model = (name, load_model(name, self.protocol.device, self.protocol.precision))
         return self._model[1]
 
     def carry_out(self, visit: Visit) -> Iterator[ObjectResult]:
@@ -195,6 +199,7 @@ def _begin_worker(protocol: Protocol, workers: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     cv2.setNumThreads(threads)
     _bench = Bench(protocol)
 

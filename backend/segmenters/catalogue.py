@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backend.errors import ModelError
 from backend.segmenters.catalogue_entry import Entry, entry_of_table, version_of
+from backend.segmenters.precision import AUTO, chosen_precision
 from backend.segmenters.weight_headers import read_metadata
 
 DEFAULT = "default"
@@ -24,10 +25,11 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 class Catalogue:
     """The entries of one registry.toml, in its order, whether their weights are here or not; and weight files that are in no list.
 
-    folder: holds registry.toml and the weight files. Raises ModelError for a registry that cannot be read.
+    folder: holds registry.toml and the weight files. precision: auto, fp32, mixed or bf16; every entry says what that means for it.
+    Raises ModelError for a registry that cannot be read, and for another word.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, precision: str = AUTO) -> None:
         path = folder / "registry.toml"
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -38,7 +40,9 @@ class Catalogue:
         default = tables.pop(DEFAULT, None)
         if strangers := [name for name, table in tables.items() if not isinstance(table, dict)]:
             raise ModelError(f"{path} has {', '.join(strangers)} outside of any entry; see the head of that file")
-        self.entries: tuple[Entry, ...] = tuple(entry_of_table(name, table, folder) for name, table in tables.items())
+        listed = [entry_of_table(name, table, folder) for name, table in tables.items()]
+        self.entries = tuple(replace(one, precision=chosen_precision(precision, same_masks=one.mixed)) for one in listed)
+        self.precision = precision
         self._by_name = {one.name: one for one in self.entries}
         if default not in self._by_name:
             raise ModelError(f"{path} says that the default is {default!r}, which it does not list; name one of {', '.join(self._by_name)}")
@@ -112,7 +116,8 @@ def _unlisted(listed: Catalogue, path: Path, _nbytes: int, _modified: int) -> En
     if alike:
         first = alike[0]
         use = {"recipes": first.recipes, "input_size": first.input_size, "threshold": first.threshold}
-        plain = replace(plain, **use, zoom_in=first.zoom_in, flip=first.flip)
+        plain = replace(plain, **use, zoom_in=first.zoom_in, flip=first.flip, mixed=first.mixed)
+    plain = replace(plain, precision=chosen_precision(listed.precision, same_masks=plain.mixed))
     try:
         return plain.with_use(about)
     except (TypeError, ValueError) as error:
@@ -122,9 +127,9 @@ def _unlisted(listed: Catalogue, path: Path, _nbytes: int, _modified: int) -> En
 
 
 @cache
-def shipped() -> Catalogue:
-    """The catalogue that comes with the package."""
-    return Catalogue(WEIGHTS_FOLDER)
+def shipped(precision: str = AUTO) -> Catalogue:
+    """The catalogue that comes with the package. precision: see `Catalogue`."""
+    return Catalogue(WEIGHTS_FOLDER, precision)
 
 
 def entries() -> tuple[Entry, ...]:

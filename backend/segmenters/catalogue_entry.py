@@ -14,8 +14,13 @@ from typing import Any
 from backend.errors import ModelError
 from backend.inference.zoom_in import ZoomIn
 from backend.segmenters.generated import WeightFormula
+from backend.segmenters.precision import Precision
 from backend.segmenters.weight_headers import file_sha256
 from converters.bands import LETTERS
+
+_PLAIN_KEYS = ("sha256", "checkpoint", "checkpoint_sha256", "download", "non_commercial", "mixed")
+"""Of a table in registry.toml, taken as they stand."""
+
 
 # A weight file says its bands, and a network is built for them before its weights are looked at.
 MOST_BANDS = 16
@@ -33,6 +38,7 @@ class Entry:
     file: the safetensors file; None for weights generated from `formula`.
     checkpoint: the authors' file name, for published weights; its own sha256, where stated; its direct address, where there is one.
     non_commercial: whether the licence forbids commercial use.
+    mixed: whether masks computed in `mixed` precision are known to agree with fp32. precision: what it computes in here, see precision.py.
 
     Raises ValueError for values that no segmenter can be used with.
     """
@@ -54,6 +60,8 @@ class Entry:
     checkpoint_sha256: str | None = None
     download: str | None = None
     non_commercial: bool = False
+    mixed: bool = False
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         for name in ("family", "architecture", "licence", "source"):
@@ -73,7 +81,7 @@ class Entry:
         for name in ("sha256", "checkpoint_sha256"):
             if getattr(self, name) is not None and re.fullmatch("[0-9a-f]{64}", str(getattr(self, name))) is None:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected 64 hexadecimal digits")
-        for name in ("flip", "non_commercial"):
+        for name in ("flip", "non_commercial", "mixed"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected true or false")
 
@@ -128,7 +136,7 @@ def _zoom_in(table: Mapping[str, Any]) -> ZoomIn:
 def entry_of_table(name: str, table: Mapping[str, Any], folder: Path) -> Entry:
     """An entry from its table in registry.toml. folder: holds the weight files. Raises ModelError and names what is wrong."""
     try:
-        if unknown := sorted(table.keys() - {field.name for field in fields(Entry) if field.name != "name"}):
+        if unknown := sorted(table.keys() - {field.name for field in fields(Entry)} - {"name", "precision"}):
             raise ValueError(f"it has {', '.join(unknown)}, which means nothing here")
         if missing := [key for key in ("family", "architecture", "licence", "source") if key not in table]:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -136,7 +144,11 @@ def entry_of_table(name: str, table: Mapping[str, Any], folder: Path) -> Entry:
             raise ValueError("it needs either a file or a formula")
         plain = Entry(
             **{key: table[key] for key in ("family", "architecture", "licence", "source")},
-            **{key: table[key] for key in ("sha256", "checkpoint", "checkpoint_sha256", "download", "non_commercial") if key in table},
+            **{
+                key: table[key]
+                for key in ("sha256", "checkpoint", "checkpoint_sha256", "download", "non_commercial", "mixed")
+                if key in table
+            },
             name=name,
             file=folder / table["file"] if "file" in table else None,
             formula=WeightFormula(**table["formula"]) if "formula" in table else None,
@@ -161,6 +173,7 @@ def version_of(one: Entry) -> str:
         "threshold": one.threshold,
         "flip": one.flip,
         "zoom_in": None if one.zoom_in is None else asdict(one.zoom_in),
+        "precision": one.precision,
     }
     return f"{one.name}@{(one.sha256 or weights_sha256(one))[:8]}-{_json_sha256(use)[:8]}"
 

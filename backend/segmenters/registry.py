@@ -23,6 +23,8 @@ from backend.inference.segmenter import Segmenter
 from backend.segmenters import catalogue
 from backend.segmenters.catalogue_entry import Entry, version_of, weights_sha256
 from backend.segmenters.generated import WeightFormula
+from backend.segmenters.inference_form import inference_form
+from backend.segmenters.precision import AUTO
 from backend.segmenters.weight_files import load_weights
 
 
@@ -107,9 +109,9 @@ def build(family_name: str, architecture: str, bands: int = 3) -> nn.Module:
     return found.build(architecture, bands)
 
 
-def load(name: str, *, device: str = "cpu") -> Segmenter:
-    """The segmenter of `catalogue.entry(name)`. Not cached: who serves requests keeps what it loads."""
-    return load_entry(catalogue.entry(name), device=device)
+def load(name: str, *, device: str = "cpu", precision: str = AUTO) -> Segmenter:
+    """The segmenter of an entry of the shipped catalogue. Not cached: who serves requests keeps what it loads."""
+    return load_entry(catalogue.shipped(precision).entry(name), device=device)
 
 
 def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
@@ -121,7 +123,7 @@ def load_entry(one: Entry, *, device: str = "cpu") -> Segmenter:
         (one.formula or WeightFormula()).fill(net)
     else:
         load_weights(net, one.file)
-    net = net.to(target).eval().requires_grad_(False)
+    net = inference_form(net.to(target).eval().requires_grad_(False), one.precision)
     return family(one.family).assemble(net, one, version_of(one), target)
 
 
