@@ -2,9 +2,9 @@
 
     python benchmarks/click_latency.py [--model NAME ...] [--rounds 7] [--json FILE]
 
-The machine's rate is the better of `torch.matmul` and a channels-last 1x1 convolution of the same size (784 x 768 x 3072, a layer of a ViT-B
-at 448 px), measured in the same run: rates and networks take turns, round by round, and the best of each is kept. Weights are generated
-where a model's file is not here; arithmetic does not mind. GFLOP: what torch counts for the network as written, before any rewriting.
+The machine's rate is the better of `torch.matmul` and a channels-last 1x1 convolution of the same size (784 x 768 x 3072, a layer of a
+ViT-B at 448 px), measured in the same run: rates and networks take turns, round by round, and the best of each is kept. Weights are
+generated; arithmetic does not mind. GFLOP: what torch counts for the network as written, before any rewriting.
 """
 
 from __future__ import annotations
