@@ -23,7 +23,7 @@ class ObjectResult:
 
     model: as asked for; version: the segmenter's own. image, window (col_off, row_off, width, height), index: which object: the
     index-th of that patch. class_name, area (px): what it is. clicks: (positive, row, col) in pixels of the window. ious, met: after each,
-    see `robot.Trajectory`.
+    see `robot.Trajectory`. gsd: metres per px, None where unknown.
     seconds: by stage: read, encode (both carried by the first object of a visit to a patch), step, robot.
     """
 
@@ -37,7 +37,8 @@ class ObjectResult:
     clicks: tuple[tuple[bool, int, int], ...]
     ious: tuple[float, ...]
     met: tuple[int, ...]
-    seconds: dict[str, float] = field(compare=False)
+    gsd: float | None = None
+    seconds: dict[str, float] = field(compare=False, default_factory=dict)
 
 
 def clicks_needed(ious: Sequence[float], target: float, max_clicks: int = MAX_CLICKS) -> int:

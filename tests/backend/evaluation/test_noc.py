@@ -15,7 +15,7 @@ def result(
 ) -> ObjectResult:
     clicks = tuple((True, 0, number) for number in range(len(ious)))
     seconds = {"read": 0.0, "encode": 1.0, "step": 0.5 * len(ious), "robot": 0.0}
-    return ObjectResult("m", "m@1", image, (0, 0, 8, 8), 0, class_name, area, clicks, ious, met, seconds)
+    return ObjectResult("m", "m@1", image, (0, 0, 8, 8), 0, class_name, area, clicks, ious, met, seconds=seconds)
 
 
 FAST = result((0.5, 0.82, 0.91) + (0.96,) * 17)
