@@ -40,6 +40,11 @@ class ObjectResult:
     gsd: float | None = None
     seconds: dict[str, float] = field(compare=False, default_factory=dict)
 
+    @property
+    def area_m2(self) -> float | None:
+        """Area in square metres of the grid of pixels; None where `gsd` is unknown."""
+        return None if self.gsd is None else self.area * self.gsd**2
+
 
 def clicks_needed(ious: Sequence[float], target: float, max_clicks: int = MAX_CLICKS) -> int:
     """Number of the first click after which the IoU reaches `target` (0..1); `max_clicks` when none does."""
