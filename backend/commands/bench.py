@@ -14,10 +14,11 @@ from tqdm import tqdm
 from backend.errors import UsageError
 from backend.evaluation.ledger import Ledger, ObjectKey, object_key
 from backend.evaluation.models import load_model
-from backend.evaluation.noc import TARGETS, ObjectResult, summarise
+from backend.evaluation.noc import TARGETS, ObjectResult
 from backend.evaluation.report import markdown
 from backend.evaluation.robot import MAX_CLICKS
 from backend.evaluation.runner import CHUNK, Protocol, Target, list_targets, plan_visits, run_visits
+from backend.evaluation.statistics import summarise
 from backend.freed_memory import keep_freed_memory
 from backend.segmenters.precision import AUTO, CHOICES
 from converters.bands import parse_bands

@@ -12,7 +12,7 @@ _GROUPINGS = (("by_image", "image"), ("by_class", "class"), ("by_size", "size"))
 
 
 def markdown(models: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tables of `models` (name -> `noc.summarise`): all objects, then NoC80 / NoC90 by image, class and size."""
+    """Tables of `models` (name -> `statistics.summarise`): all objects, then NoC80 / NoC90 by image, class and size."""
     tables = [_overall(models)]
     for key, title in _GROUPINGS:
         groups = list(dict.fromkeys(group for numbers in models.values() for group in numbers[key]))
@@ -22,12 +22,28 @@ def markdown(models: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _overall(models: Mapping[str, Mapping[str, Any]]) -> str:
-    header = ["model", "objects", "NoC80", "NoC85", "NoC90", "NoC95", ">=20@90", "mIoU@1", "mIoU@5", "mIoU@20", "met", "s/click"]
+    header = [
+        "model",
+        "objects",
+        "NoC80",
+        "NoC85",
+        "NoC90",
+        "95 % interval",
+        "NoC95",
+        ">=20@90",
+        "mIoU@1",
+        "mIoU@5",
+        "mIoU@20",
+        "met",
+        "s/click",
+    ]
     rows = [
         [
             name,
             str(numbers["objects"]),
-            *(f"{numbers['noc'][target]:.2f}" for target in ("80", "85", "90", "95")),
+            *(f"{numbers['noc'][target]:.2f}" for target in ("80", "85", "90")),
+            "-" if numbers["interval"] is None else "{:.2f} to {:.2f}".format(*numbers["interval"]["noc"]["90"]),
+            f"{numbers['noc']['95']:.2f}",
             f"{numbers['over20']['90']:.0%}",
             *(f"{numbers['miou'][min(k, len(numbers['miou'])) - 1]:.3f}" for k in (1, 5, 20)),
             "-" if numbers["met"] is None else f"{numbers['met']:.2%}",

@@ -84,7 +84,7 @@ def bench(*arguments: object) -> Result:
 def without_times(out: Path) -> dict:
     document = json.loads(out.read_text())
     for numbers in document["models"].values():
-        del numbers["seconds_per_click"], numbers["seconds"]
+        del numbers["seconds_per_click"], numbers["seconds"], numbers["seconds_interval"]
     return document
 
 
