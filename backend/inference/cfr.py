@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import ContractError
+from backend.inference.batching import Request, step_many
 from backend.inference.segmenter import Segmenter, State
 from converters.frames import Box, Click
 
@@ -143,6 +144,30 @@ class CascadedSegmenter:
                 return state
             before = state.probability
         return state
+
+    def step_many(self, encoding: Any, requests: Sequence[Request]) -> list[State]:
+        """What `step` gives for each request, in their order: pass by pass, the other segmenter's steps together."""
+        if self.as_published:
+            return [self.step(encoding, request.clicks, request.state) for request in requests]
+        states = [request.state for request in requests]
+        pending = list(range(len(requests)))
+        done = 0
+        while pending:
+            after = step_many(self.segmenter, encoding, [Request(requests[number].clicks, states[number]) for number in pending])
+            done += 1
+            left: list[int] = []
+            for number, state in zip(pending, after, strict=True):
+                if not self._settled(len(requests[number].clicks), done, states[number], state):
+                    left.append(number)
+                states[number] = state
+            pending = left
+        return states
+
+    def _settled(self, count: int, done: int, before: State, after: State) -> bool:
+        """Whether the `count`-th click is answered after `done` passes, the last of which led from `before` to `after`."""
+        if not self.cascade.refines(count) or done > self.cascade.passes:
+            return True
+        return self.cascade.adaptive and done > 1 and self._changed(before.probability, after.probability) <= STEADY_PIXELS
 
     def _pass(self, encoding: Any, clicks: Sequence[Click], state: State) -> State:
         if not self.as_published:

@@ -11,7 +11,7 @@ from backend.inference.crop import IndexClick
 
 
 def with_mirror(x: Tensor) -> Tensor:
-    """[1, C, H, W] and its left-right mirror image as [2, C, H, W]."""
+    """[B, C, H, W] and then their left-right mirror images, as [2B, C, H, W]."""
     return torch.cat([x, x.flip(3)])
 
 
@@ -21,5 +21,6 @@ def mirrored_clicks(clicks: Sequence[IndexClick], width: int) -> list[IndexClick
 
 
 def average(logits: Tensor) -> Tensor:
-    """[2, 1, H, W] of an image and its mirror image to the mean logits [1, 1, H, W] in the image's own frame."""
-    return 0.5 * (logits[:1] + logits[1:].flip(3))
+    """[2B, 1, H, W] of images and then their mirror images to the mean logits [B, 1, H, W] in the images' own frame."""
+    count = len(logits) // 2
+    return 0.5 * (logits[:count] + logits[count:].flip(3))

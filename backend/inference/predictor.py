@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.inference import flip as flipping
+from backend.inference.batching import Request
 from backend.inference.click_maps import points_tensor
 from backend.inference.crop import Crop, IndexClick, Roi, limit_longest_side, resize
 from backend.inference.encoding import Encoding, encode_pixels, initial_map, read_only
@@ -67,52 +68,99 @@ class ClickPredictor:
             state, done = self.look(encoding, clicks, state)
         return state
 
+    def step_many(self, encoding: Encoding, requests: Sequence[Request]) -> list[State]:
+        """What `step` gives for each request, in their order; forward passes whose inputs have one shape are one."""
+        states = [request.state for request in requests]
+        pending = list(range(len(requests)))
+        while pending:
+            looked = self._look_many(encoding, [Request(requests[number].clicks, states[number]) for number in pending])
+            for number, (state, _) in zip(pending, looked, strict=True):
+                states[number] = state
+            pending = [number for number, (_, done) in zip(pending, looked, strict=True) if not done]
+        return states
+
     def look(self, encoding: Encoding, clicks: Sequence[Click], state: State) -> tuple[State, bool]:
         """One forward pass, and whether the click is predicted with it; otherwise the state is to be looked at once more.
 
         Another look zooms on what the last one found, but the network still reads the map of the click before (MODELS.md 6.1, 5).
         """
-        placed = encoding.placed(clicks)
-        memory = state.memory or ZoomMemory()
-        found = state.probability if memory.found is None else memory.found
-        after = self._forward_pass(encoding, placed, state.probability, found, memory)
-        looks = memory.looks + 1
-        if self.zoom_in is None or not self.zoom_in.wants_another_look(placed, after.memory, after.probability, looks):
-            return after, True
-        return State(state.probability, replace(after.memory, found=after.probability, looks=looks)), False
+        return self._look_many(encoding, [Request(clicks, state)])[0]
 
     @torch.inference_mode()
-    def _forward_pass(
-        self,
-        encoding: Encoding,
-        clicks: list[IndexClick],
-        previous: NDArray[np.float32],
-        found: NDArray[np.float32],
-        memory: ZoomMemory,
-    ) -> State:
-        """One call of the network. previous: the map it reads. found: the map ZoomIn takes its RoI from."""
-        view = View(None, None) if self.zoom_in is None else self.zoom_in.view(clicks, found, memory)
+    def _look_many(self, encoding: Encoding, requests: Sequence[Request]) -> list[tuple[State, bool]]:
+        """`look` for each request."""
+        seen = [self._seen(encoding, encoding.placed(request.clicks), request.state) for request in requests]
+        looked: list[tuple[State, bool]] = []
+        for request, one, probability in zip(requests, seen, self._probabilities(seen), strict=True):
+            after = _answer(one, probability, encoding.size)
+            looks = one.memory.looks + 1
+            again = self.zoom_in is not None and self.zoom_in.wants_another_look(one.placed, after.memory, after.probability, looks)
+            unfinished = State(request.state.probability, replace(after.memory, found=after.probability, looks=looks)) if again else after
+            looked.append((unfinished, not again))
+        return looked
+
+    def _seen(self, encoding: Encoding, placed: list[IndexClick], state: State) -> _Seen:
+        """What the network is shown for the last click. The map it reads may differ from the one that ZoomIn takes its RoI from."""
+        memory: ZoomMemory = state.memory or ZoomMemory()
+        found = state.probability if memory.found is None else memory.found
+        view = View(None, None) if self.zoom_in is None else self.zoom_in.view(placed, found, memory)
         roi = Roi.whole(encoding.size) if view.crop is None else view.crop.roi
-        x = torch.cat([roi.cut(encoding.pixels).float().div(255), roi.cut(torch.tensor(previous))[None, None].to(self.device)], dim=1)
+        previous = roi.cut(torch.tensor(state.probability))[None, None].to(self.device)
+        x = torch.cat([roi.cut(encoding.pixels).float().div(255), previous], dim=1)
+        clicks = placed
         if view.crop is not None:
             x, clicks = view.crop.resize(x), view.crop.clicks(clicks)
-        probability = self._probability(x, clicks)
-        if view.paste is not None:
-            probability = Crop(view.paste, roi.size).paste(probability, encoding.size)
-        array = np.ascontiguousarray(probability[0, 0].cpu().numpy())
-        return State(read_only(array), ZoomMemory(roi=view.paste, predicted=True))
-
-    def _probability(self, x: Tensor, clicks: list[IndexClick]) -> Tensor:
-        """[1, C + 1, H, W] to probabilities [1, 1, H, W] through LimitLongestSide, flip averaging and the network."""
         size = (x.shape[2], x.shape[3])
         limited = limit_longest_side(size, self.longest_side)
         if limited is not None:
             x, clicks = limited.resize(x), limited.clicks(clicks)
-        batch = [clicks]
+        return _Seen(x, clicks, size, placed, memory, view, roi)
+
+    def _probabilities(self, seen: Sequence[_Seen]) -> list[Tensor]:
+        """Of each, [1, 1, H, W] at the size it had before LimitLongestSide."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, one in enumerate(seen):
+            by_shape.setdefault(tuple(one.x.shape), []).append(number)
+        found: dict[int, Tensor] = {}
+        for numbers in by_shape.values():
+            logits = self._logits([seen[number] for number in numbers])
+            for place, number in enumerate(numbers):
+                found[number] = resize(logits[place : place + 1].sigmoid(), seen[number].size)
+        return [found[number] for number in range(len(seen))]
+
+    def _logits(self, seen: Sequence[_Seen]) -> Tensor:
+        """One call of the network for inputs of one shape, flip averaging included: [len(seen), 1, H, W] at their size."""
+        x = seen[0].x if len(seen) == 1 else torch.cat([one.x for one in seen])
+        batch = [one.clicks for one in seen]
         if self.flip:
-            x, batch = flipping.with_mirror(x), [clicks, flipping.mirrored_clicks(clicks, x.shape[3])]
+            batch += [flipping.mirrored_clicks(clicks, x.shape[3]) for clicks in batch]
+            x = flipping.with_mirror(x)
         logits = self.net(x, points_tensor(batch, limit=self.clicks_limit).to(self.device)).float()
         logits = resize(logits, (x.shape[2], x.shape[3]))
-        if self.flip:
-            logits = flipping.average(logits)
-        return resize(logits.sigmoid(), size)
+        return flipping.average(logits) if self.flip else logits
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one forward pass is about.
+
+    x: float32 [1, C + 1, h, w], what the network reads. clicks: in its pixels. size: its (height, width) before LimitLongestSide.
+    placed: clicks in pixels of the image. memory: of ZoomIn, before it. view, roi: where the network looks.
+    """
+
+    x: Tensor
+    clicks: list[IndexClick]
+    size: tuple[int, int]
+    placed: list[IndexClick]
+    memory: ZoomMemory
+    view: View
+    roi: Roi
+
+
+def _answer(seen: _Seen, probability: Tensor, size: tuple[int, int]) -> State:
+    """The state of an image of (height, width) `size` after a forward pass. probability: [1, 1, *seen.size]."""
+    paste = seen.view.paste
+    if paste is not None:
+        probability = Crop(paste, seen.roi.size).paste(probability, size)
+    array = np.ascontiguousarray(probability[0, 0].cpu().numpy())
+    return State(read_only(array), ZoomMemory(roi=paste, predicted=True))
