@@ -37,7 +37,7 @@ CHUNK = 8
 class Protocol:
     """What every object's result depends on, beside the model.
 
-    data: the labelled set. bands: meaning of its images' channels, None to take them as they are. patch: side in px, None for whole
+    data: the labelled set. bands: meaning of its images' channels, None for what the files say. patch: side in px, None for whole
     images. min_area: px. stop_at: IoU at which the robot lets an object be, None to always make all clicks.
     device, precision: for networks.
     """
@@ -163,7 +163,7 @@ class Bench:
 
     def _pixels(self, image: LabelledImage, patch: Patch, segmenter: Segmenter) -> NDArray[np.uint8]:
         pixels = read_patch(image, patch.window)
-        bands = self.protocol.bands
+        bands = self.protocol.bands or image.bands
         if bands is None:
             return pixels
         if len(bands) != pixels.shape[2]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from backend.errors import UsageError
-from converters.labelled import LabelledObject, open_labelled
+from converters.bands import DISPLAY_RECIPES, select
+from converters.labelled import LabelledImage, LabelledObject, open_labelled
 
 HELD_OUT_SHARE = 8  # one image in eight is for validation
 
@@ -71,11 +72,21 @@ def load_pools(sources: Sequence[Source], *, min_area: int) -> tuple[Pool, Pool]
             found = image.objects(min_area)
             if not found:
                 continue
-            images.append(image.read())
+            images.append(_three_bands(image))
             rows[is_held_out(image.name)].extend((number, _pooled(item, len(images) - 1)) for item in found)
     if not rows[0]:
         raise UsageError(f"found no object of at least {min_area} px to train on; give --data sets with labels, or lower --min-area")
     return _pool(images, rows[0], sources), _pool(images, rows[1], sources)
+
+
+def _three_bands(image: LabelledImage) -> NDArray[np.uint8]:
+    """The image as the published networks read it: RGB, or IRRG without blue; one whose bands nobody named must have three."""
+    pixels = image.read()
+    if image.bands is not None:
+        return np.ascontiguousarray(pixels[:, :, [band - 1 for band in select(image.bands, DISPLAY_RECIPES)]])
+    if pixels.shape[2] != 3:
+        raise UsageError(f"{image.name} has {pixels.shape[2]} bands of unknown meaning; expected RGB or IRRG; name them in the file")
+    return pixels
 
 
 def _pooled(item: LabelledObject, image: int) -> PooledObject:

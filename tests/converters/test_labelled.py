@@ -67,8 +67,8 @@ def test_colours_and_palettes_are_read_as_colours(tmp_path: Path) -> None:
 def test_overlapping_coco_instances_stay_apart(tmp_path: Path) -> None:
     (image,) = open_labelled(coco_set(tmp_path)).images
     first, second = image.objects(1)
-    assert (first.area, second.area, first.class_name) == (50, 50, "ship")
-    assert ((first.mask == 1) & (second.mask == 1)).sum() == 25
+    assert (first.area, second.area, first.class_name) == (36, 36, "ship")  # 9 x 4 pixel centres each
+    assert ((first.mask == 1) & (second.mask == 1)).sum() == 16
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_broken_coco_files_are_one_sentence(tmp_path: Path) -> None:
-    rle = [{"id": 4, "image_id": 1, "category_id": 7, "segmentation": {"counts": [], "size": [1, 1]}}]
+    boxes = [{"id": 4, "image_id": 1, "category_id": 7, "bbox": [1, 1, 4, 4]}]
     for name, changes, said in (
-        ("rle", {"annotations": rle}, "annotation 4 is not made of polygons"),
+        ("boxes", {"annotations": boxes}, "annotation 4 has the segmentation None; expected polygons"),
         ("half", {"categories": [{"id": 7}]}, "not a whole COCO"),
         ("other", {"annotations": [{"id": 1}]}, "polygons"),
     ):

@@ -96,7 +96,7 @@ def test_a_patch_is_read_from_its_place(tmp_path: Path) -> None:
     assert np.array_equal(read_patch(image, PixelWindow(40, 20, 10, 20)), image.read()[20:40, 40:50])
 
 
-def test_an_image_smaller_than_its_label_is_refused(tmp_path: Path) -> None:
+def test_a_window_that_leaves_the_image_is_refused(tmp_path: Path) -> None:
     image = labelled(tmp_path, a_label())
-    with pytest.raises(TaskError, match=r"a\.png: the image is 50 x 40 px, its label reaches to 60 x 40 px"):
+    with pytest.raises(TaskError, match=r"a\.png is 50 x 40 px; expected a window inside it, found 20 x 20 px at column 40, row 20"):
         read_patch(image, PixelWindow(40, 20, 20, 20))
