@@ -26,7 +26,7 @@ FAMILIES: dict[str, tuple[Callable[[Fixture], Iterator[Check]], ...]] = {
     "protocol_": (parity_protocol.check, parity_losses.check),
 }
 WITHOUT_NETWORK = ("stub_", "protocol_")
-# Arrays that are nobody's answer: compared with nothing, and accounted for once a stage has read them.
+# Arrays that are nobody's answer: there is nothing to compare with them.
 INPUTS = {"image", "prev_mask_u8", "init_mask", "raw_points", "raw_input_points", "refine_crop", "refine_points", "refine_roi"}
 INPUTS |= {"gt", "gts", "preds", "dist_points", "box", "logits", "labels", "trimap", "loss_logits", "loss_labels"}
 
@@ -35,7 +35,7 @@ def check_fixture(folder: Path, name: str) -> Iterator[Check]:
     """All stages of one fixture, then at most one element `skipped` that says everything that was not compared, and why.
 
     A fixture that cannot be carried out is one failed stage `error`, and the others still run. Every array of the fixture is compared,
-    or is an input of something that was, or is named in the skipped element.
+    or is an input, or is named in the skipped element.
     """
     checks = next((checks for prefix, checks in FAMILIES.items() if name.startswith(prefix)), None)
     if checks is None:
@@ -55,7 +55,7 @@ def check_fixture(folder: Path, name: str) -> Iterator[Check]:
                     continue
                 compared.add(one.stage.rpartition(":")[2])
                 yield one
-        left = sorted(set(fixture.arrays or ()) - compared - (INPUTS & fixture.read))
+        left = sorted(set(fixture.arrays or ()) - compared - INPUTS)
         if left and (compared or not reasons):  # a fixture that is skipped as a whole has said why
             reasons.append(f"arrays that nothing is compared with yet: {', '.join(left)}")
     except Exception as error:

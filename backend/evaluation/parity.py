@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -35,20 +35,17 @@ class Fixture:
     """One fixture's files.
 
     arrays: of NAME.npz, None where there is only a key list. meta, keys: of the JSON files, None where absent.
-    read: names of the arrays that were asked for by `array`.
     """
 
     name: str
     arrays: Mapping[str, NDArray[Any]] | None
     meta: Mapping[str, Any] | None
     keys: Mapping[str, list[int]] | None
-    read: set[str] = field(default_factory=set, compare=False)
 
     def array(self, name: str) -> NDArray[Any]:
         """An array that the fixture must have. Raises UsageError otherwise."""
         if self.arrays is None or name not in self.arrays:
             raise UsageError(f"the fixture {self.name} has no array '{name}'; its format needs one; see the README of the fixtures")
-        self.read.add(name)
         return self.arrays[name]
 
     def setting(self, name: str) -> Any:

@@ -119,7 +119,7 @@ def test_what_is_not_known_is_named_in_one_element_and_the_rest_still_runs(tmp_p
     assert checks[-1].as_json() == {
         "fixture": "protocol_ritm",
         "stage": "skipped",
-        "reason": "arrays that nothing is compared with yet: dm_square_r3, gt, loss_dice",
+        "reason": "arrays that nothing is compared with yet: dm_square_r3, loss_dice",
         "ok": None,
     }
 
