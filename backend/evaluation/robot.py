@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.inference.next_click import next_click
-from backend.inference.segmenter import Segmenter
+from backend.inference.batching import Request, step_many
+from backend.inference.next_click import Errors, Truth
+from backend.inference.segmenter import Segmenter, State
 from converters.frames import Click
 
 MAX_CLICKS = 20
@@ -22,7 +24,8 @@ class Trajectory:
 
     clicks: (positive, row, col) in whole pixel indices of the window, in click order. ious: IoU after each of them, 0..1.
     met: after each of them, how many of the clicks so far lie on their side of the mask's edge: positive inside, negative outside.
-    step_seconds: time spent inside the segmenter. robot_seconds: time spent on finding clicks and measuring masks.
+    step_seconds: time spent inside the segmenter; of steps that several objects shared, an equal part.
+    robot_seconds: time spent on finding clicks and measuring masks.
     """
 
     clicks: tuple[tuple[bool, int, int], ...]
@@ -42,34 +45,83 @@ def annotate(
     probability map, and all clicks are made (its IoU analysis) unless `stop_at` asks for less; NoC is the same either way.
     A clicked pixel (row, col) is the Click at its centre, (row + 0.5, col + 0.5) in native px.
     """
-    started = perf_counter()
-    wanted, valid = gt == 1, gt != -1
-    not_clicked = np.ones(gt.shape, np.bool_)
-    mask = np.zeros(gt.shape, np.bool_)
-    state = segmenter.start(encoding)
-    pixels: list[tuple[bool, int, int]] = []
-    clicks: list[Click] = []
-    ious: list[float] = []
-    met: list[int] = []
-    step_seconds = 0.0
-    while len(pixels) < max_clicks:
-        positive, row, col = next_click(gt, mask, not_clicked)
-        not_clicked[row, col] = False
-        pixels.append((positive, row, col))
-        clicks.append(Click(row=row + 0.5, col=col + 0.5, positive=positive))
-        step_started = perf_counter()
-        state = segmenter.step(encoding, tuple(clicks), state)
-        step_seconds += perf_counter() - step_started
-        mask = state.probability > segmenter.threshold
-        ious.append(_iou(mask, wanted, valid))
-        met.append(sum(bool(mask[at_row, at_col]) == sign for sign, at_row, at_col in pixels))
-        if stop_at is not None and ious[-1] >= stop_at:
+    return annotate_many(segmenter, encoding, [gt], max_clicks=max_clicks, stop_at=stop_at)[0]
+
+
+def annotate_many(
+    segmenter: Segmenter,
+    encoding: Any,
+    gts: Sequence[NDArray[np.int8]],
+    *,
+    max_clicks: int = MAX_CLICKS,
+    stop_at: float | None = None,
+) -> list[Trajectory]:
+    """`annotate` for several objects of one image, click by click together, so that their steps can share forward passes."""
+    annotations = [_Annotation.begin(segmenter, encoding, gt) for gt in gts]
+    for _ in range(max_clicks):
+        pending = [each for each in annotations if not each.reached(stop_at)]
+        if not pending:
             break
-    return Trajectory(tuple(pixels), tuple(ious), tuple(met), step_seconds, perf_counter() - started - step_seconds)
+        requests = [each.click() for each in pending]
+        started = perf_counter()
+        states = step_many(segmenter, encoding, requests)
+        seconds = (perf_counter() - started) / len(pending)
+        for each, state in zip(pending, states, strict=True):
+            each.look_at(state, segmenter.threshold, seconds)
+    return [each.trajectory() for each in annotations]
 
 
-def _iou(mask: NDArray[np.bool_], wanted: NDArray[np.bool_], valid: NDArray[np.bool_]) -> float:
-    """Intersection over union of `mask` and `wanted`, HxW bool, counted on `valid` pixels; 1 when both are empty."""
-    counted = mask & valid
-    union = np.count_nonzero(counted | wanted)
-    return np.count_nonzero(counted & wanted) / union if union else 1.0
+@dataclass(slots=True)
+class _Annotation:
+    """One object on its way. not_clicked: HxW bool. errors: of the mask so far."""
+
+    truth: Truth
+    not_clicked: NDArray[np.bool_]
+    state: State
+    errors: Errors
+    pixels: list[tuple[bool, int, int]] = field(default_factory=list)
+    clicks: list[Click] = field(default_factory=list)
+    ious: list[float] = field(default_factory=list)
+    met: list[int] = field(default_factory=list)
+    step_seconds: float = 0.0
+    robot_seconds: float = 0.0
+
+    @classmethod
+    def begin(cls, segmenter: Segmenter, encoding: Any, gt: NDArray[np.int8]) -> _Annotation:
+        """Before the first click: the mask is empty, whatever the segmenter starts from."""
+        started = perf_counter()
+        truth = Truth.of(gt)
+        errors = truth.errors(np.zeros(gt.shape, np.bool_))
+        one = cls(truth, np.ones(gt.shape, np.bool_), segmenter.start(encoding), errors)
+        one.robot_seconds = perf_counter() - started
+        return one
+
+    def reached(self, stop_at: float | None) -> bool:
+        """Whether the last IoU is as good as was asked for."""
+        return stop_at is not None and bool(self.ious) and self.ious[-1] >= stop_at
+
+    def click(self) -> Request:
+        """One more click, and what the segmenter is to be asked."""
+        started = perf_counter()
+        positive, row, col = self.errors.next_click(self.not_clicked)
+        self.not_clicked[row, col] = False
+        self.pixels.append((positive, row, col))
+        self.clicks.append(Click(row=row + 0.5, col=col + 0.5, positive=positive))
+        request = Request(tuple(self.clicks), self.state)
+        self.robot_seconds += perf_counter() - started
+        return request
+
+    def look_at(self, state: State, threshold: float, step_seconds: float) -> None:
+        """Measure the mask that the last click led to."""
+        started = perf_counter()
+        mask = state.probability > threshold
+        self.state = state
+        self.errors = self.truth.errors(mask)
+        self.ious.append(self.errors.iou)
+        self.met.append(sum(bool(mask[row, col]) == sign for sign, row, col in self.pixels))
+        self.step_seconds += step_seconds
+        self.robot_seconds += perf_counter() - started
+
+    def trajectory(self) -> Trajectory:
+        """All of it."""
+        return Trajectory(tuple(self.pixels), tuple(self.ious), tuple(self.met), self.step_seconds, self.robot_seconds)

@@ -116,3 +116,16 @@ def test_ignored_pixels_are_no_error_and_bound_the_regions_beside_them() -> None
     gt[3:6, 3:6] = 1
     assert next_click(gt, np.ones(gt.shape, bool), np.ones(gt.shape, bool)) == (False, 0, 0)
     assert next_click(gt, np.zeros(gt.shape, bool), np.ones(gt.shape, bool)) == (True, 4, 4)
+
+
+def test_skipping_the_shallower_kind_of_error_never_changes_a_click() -> None:
+    """Discs of nearly equal depth, where the bound that saves a distance transform is tightest."""
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        gt, pred = np.zeros((60, 120), np.uint8), np.zeros((60, 120), np.uint8)
+        for canvas, left in ((gt, 0), (pred, 60)):
+            cv2.circle(canvas, (left + int(rng.integers(20, 40)), 30), int(rng.integers(6, 13)), 1, -1)
+            cv2.rectangle(canvas, (left + 2, 3), (left + 2 + int(rng.integers(3, 50)), 3 + int(rng.integers(1, 24))), 1, -1)
+        not_clicked = rng.random(gt.shape) > 0.3
+        case = gt.astype(np.int8), pred.astype(bool), not_clicked
+        assert next_click(*case) == literal(*case)
