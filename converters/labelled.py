@@ -3,7 +3,8 @@
 `open_labelled` is the one entrance; every layout has a reader of its own beside this file:
 
 * `labelled_folder`   a folder with `images/`, `labels/` (class rasters) and `classes.json`;
-* `labelled_coco`     a COCO instances JSON, its images in `images/` beside it.
+* `labelled_coco`     a COCO instances JSON, its images in `images/` beside it;
+* `labelled_isprs`    a folder with the files of ISPRS Potsdam or Vaihingen anywhere below it.
 
 What an object is stands in `labelled_objects`.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from converters.errors import TaskError
 from converters.labelled_coco import open_coco
 from converters.labelled_folder import open_folder
+from converters.labelled_isprs import is_isprs_tree, isprs_set
 from converters.labelled_objects import LabelledImage, LabelledObject, LabelledSet
 
 __all__ = ["LabelledImage", "LabelledObject", "LabelledSet", "open_labelled"]
@@ -30,6 +32,9 @@ def open_labelled(path: Path, *, bands: tuple[str, ...] | None = None) -> Labell
         return open_folder(path, bands)
     if path.is_file() and path.suffix == ".json":
         return open_coco(path, bands)
+    if is_isprs_tree(path):
+        return isprs_set(path, bands=bands)
     raise TaskError(
-        f"{path}: found neither a folder with images/, labels/ and classes.json nor a COCO instances JSON; give the path of one of these"
+        f"{path}: found neither a folder with images/, labels/ and classes.json nor a COCO instances JSON nor files of ISPRS Potsdam or "
+        "Vaihingen; give the path of one of these"
     )
