@@ -51,7 +51,7 @@ def _overall(models: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for name, numbers in models.items()
     ]
-    return _table(header, rows)
+    return aligned_table(header, rows)
 
 
 def _grouped(models: Mapping[str, Mapping[str, Any]], key: str, title: str, groups: Sequence[str]) -> str:
@@ -61,10 +61,10 @@ def _grouped(models: Mapping[str, Mapping[str, Any]], key: str, title: str, grou
         cells = [numbers[key].get(group) for numbers in models.values()]
         count = next(str(cell["objects"]) for cell in cells if cell)
         rows.append([group, count, *(f"{cell['noc']['80']:.2f} / {cell['noc']['90']:.2f}" if cell else "-" for cell in cells)])
-    return _table(header, rows)
+    return aligned_table(header, rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table that also lines up in a terminal; every column but the first is right-aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
 
