@@ -32,6 +32,8 @@ _ERODED = re.compile("noBoundary", re.IGNORECASE)
 _LABEL_FOLDER = re.compile(r"ground_?truth|labels?(?!ing)|annotation|^gts?(?:_|$)", re.IGNORECASE)
 _IMAGE_FOLDER = re.compile(r"^top$|ortho|images?$", re.IGNORECASE)
 _ZIP = re.compile(r"ISPRS|potsdam|vaihingen|\d_(?:DSM|Ortho|Labels)", re.IGNORECASE)
+# Polygons beside images of the benchmark are somebody's own labels of them.
+_VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 # Side of the piece at the centre that tells a label of Vaihingen from its image.
 _LOOK = 256
 
@@ -77,10 +79,21 @@ def whole_tile(path: str | Path) -> IsprsName | None:
 
 
 def is_isprs_tree(path: Path) -> bool:
-    """Whether there are images or labels of the ISPRS benchmark below the folder `path`, or in zips there, or whether it is such a zip."""
+    """Whether there are labels of the ISPRS benchmark below the folder `path`, or images or zips of it without anyone's own vector files.
+
+    A file is one when it is a zip of the benchmark: `find_tree` then says what to do with it.
+    """
     if path.is_file():
         return _packed(path) is not None
-    return any(whole_tile(file) or _packed(file) for file in _files(path))
+    weak = False
+    for file in _files(path):
+        name = whole_tile(file)
+        if name is not None and (name.role == "label" or (name.dataset == "vaihingen" and _has_label_colours(file))):
+            return True
+        weak = weak or name is not None or _packed(file) is not None
+    return weak and not any(
+        file.suffix.lower() in _VECTORS for folder in (path, path / "labels") if folder.is_dir() for file in folder.iterdir()
+    )
 
 
 def find_tree(root: Path) -> IsprsTree:
@@ -107,7 +120,7 @@ def find_tree(root: Path) -> IsprsTree:
     _refuse_shared_folders(names, roles)
     products = sorted({role for role in roles.values() if isinstance(role, tuple)})
     if unclear := sorted(file for file, role in roles.items() if role is None):
-        notes.append(f"{len(unclear)} files name no product (RGB, IRRG or RGBIR) and are left out, {unclear[0].name} among them")
+        notes.append(f"files that name no product (RGB, IRRG or RGBIR) are left out: {len(unclear)}, {unclear[0].name} among them")
 
     def by_tile(role: object) -> dict[str, Path]:
         return _by_tile({file: name.tile for file, name in names.items() if roles[file] == role}, notes)

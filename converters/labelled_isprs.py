@@ -113,7 +113,9 @@ def isprs_set(
     tiles = [tile for tile in wanted if tile in pictures] if pictures else list(wanted)
     if missing := len(wanted) - len(tiles):
         first = next(tile for tile in wanted if tile not in pictures)
-        notes.append(f"{missing} labelled tiles have no {format_bands(bands or product)} image and are left out, {first} among them")
+        notes.append(
+            f"{missing} of {len(wanted)} labelled tiles have no {format_bands(bands or product)} image and are left out, {first} among them"
+        )
     if not pictures:
         notes.append("there are no images, only labels: objects can be counted, not clicked on")
     recipe = bands or product
@@ -140,7 +142,8 @@ def _labels(tree: IsprsTree, eroded: bool) -> tuple[Mapping[str, Path], bool, li
     if chosen:
         notes: list[str] = []
         if left_out := sorted(other.keys() - chosen.keys()):
-            notes.append(f"{len(left_out)} tiles have only {_kind(not eroded)} and are left out, {left_out[0]} among them")
+            of = f"{len(left_out)} of {len(chosen) + len(left_out)} tiles"
+            notes.append(f"{of} have only {_kind(not eroded)} and are left out, {left_out[0]} among them")
         return chosen, eroded, notes
     if other:
         return other, not eroded, [f"there are no {_kind(eroded)}; {_kind(not eroded)} are used instead"]
