@@ -123,7 +123,7 @@ def _chosen(task: AnnotatedTask, which: str, done: Export) -> Iterator[Annotatio
     if not task.annotations:
         beside = f" ({task.drafts} drafts and {task.predictions} predictions are none)" if task.drafts or task.predictions else ""
         done.left_out.append(Remark(task.id, None, None, None, f"the task has no annotation{beside}; submit one in Label Studio"))
-    latest = max((one for one in task.annotations if not one.cancelled), key=_age, default=None)
+    latest = latest_annotation(task)
     for annotation in task.annotations:
         reason = None
         if annotation.cancelled:
@@ -136,6 +136,11 @@ def _chosen(task: AnnotatedTask, which: str, done: Export) -> Iterator[Annotatio
             yield annotation
         else:
             done.left_out.append(Remark(task.id, annotation.id, None, None, f"{reason} ({len(annotation.results)} results)"))
+
+
+def latest_annotation(task: AnnotatedTask) -> Annotation | None:
+    """The annotation that was changed last among those not cancelled; None without one."""
+    return max((one for one in task.annotations if not one.cancelled), key=_age, default=None)
 
 
 def _age(annotation: Annotation) -> tuple[float, int]:
@@ -226,7 +231,7 @@ def _made_by(region: Region) -> dict[str, Any]:
 def _native_parts(region: Region, chip: Chip) -> tuple[list[Polygon], list[str]]:
     """The region's polygons in native px of the window, and notes. Raises TaskError or ExportError when there are none."""
     shown, window = region.shape.size, chip.window.size
-    if shown is not None and not _is_display_size(shown, chip):
+    if shown is not None and not is_display_size(shown, chip):
         raise ExportError(
             f"it was drawn on a picture of {shown}, but the chip was imported as {window} at scale {chip.scale:g}; "
             "expected the same picture; import the raster again and draw on that"
@@ -236,8 +241,8 @@ def _native_parts(region: Region, chip: Chip) -> tuple[list[Polygon], list[str]]
     return _mask_parts(region.shape, window), []
 
 
-def _is_display_size(shown: Size, chip: Chip) -> bool:
-    # The importer may round either way.
+def is_display_size(shown: Size, chip: Chip) -> bool:
+    """Whether a picture of the size `shown` can be the chip's; the importer may round either way."""
     return abs(shown.width - chip.window.width * chip.scale) < 1 and abs(shown.height - chip.window.height * chip.scale) < 1
 
 

@@ -19,10 +19,9 @@ from converters.chips import PixelWindow
 from converters.errors import TaskError
 from converters.frames import Size
 from converters.json_values import is_list_of_objects, is_number, shown
-from converters.labelled_folder import read_json
-from converters.labelled_objects import LabelledObject, LabelledSet, Piece, annotated, inside_image
-from converters.labelled_pixels import Picture, unique
-from converters.labelled_shapes import burnt, clipped
+from converters.labelled_objects import LabelledObject, LabelledSet, Piece, annotated, inside_image, piece_of_mask
+from converters.labelled_pixels import Picture, look, unique
+from converters.labelled_shapes import burnt
 
 KIND = "COCO instances"
 
@@ -96,20 +95,7 @@ class CocoLabelled:
             mask = labelled_coco_rle.decode(one.segmentation, self.stated)
         except TaskError as error:
             raise TaskError(f"{one.where}: {error}") from error
-        return of_mask(one.class_name, mask, window)
-
-
-def of_mask(class_name: str, mask: NDArray[np.bool_], window: PixelWindow) -> Piece | None:
-    """What of a mask of the whole image lies in the window."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return None
-    box = (int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
-    place = clipped(box, window)
-    if place is None:
-        return None
-    top, left, bottom, right = place
-    return Piece(class_name, mask[top:bottom, left:right], top - window.row_off, left - window.col_off, place != box)
+        return piece_of_mask(one.class_name, mask, window)
 
 
 def is_coco(document: object) -> bool:
@@ -117,9 +103,8 @@ def is_coco(document: object) -> bool:
     return isinstance(document, dict) and {"images", "annotations", "categories"} <= document.keys()
 
 
-def open_coco(path: Path, recipe: tuple[str, ...] | None) -> LabelledSet:
-    """The set of a COCO instances file. TaskError for anything that cannot be used, with the annotation's number."""
-    document = read_json(path)
+def open_coco(path: Path, document: Any, recipe: tuple[str, ...] | None) -> LabelledSet:
+    """The set of a COCO instances file and what it holds. TaskError for anything that cannot be used, with the annotation's number."""
     if not is_coco(document):
         raise TaskError(f"{path}: not a COCO instances file; expected the keys images, annotations and categories")
     lists = [document[key] for key in ("images", "annotations", "categories")]
@@ -146,21 +131,17 @@ def _coco_set(path: Path, recipe: tuple[str, ...] | None, images: list[Any], ann
     records = sorted(images, key=lambda record: record["file_name"])
     unique([record["file_name"] for record in records], str(path))
     folder = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
-    return LabelledSet(
-        path,
-        tuple(
-            CocoLabelled(
-                record["file_name"],
-                Picture(_below(folder, record["file_name"], path), recipe),
-                path,
-                Size(int(record["width"]), int(record["height"])),
-                tuple(found[record["id"]]),
-            )
-            for record in records
-        ),
-        KIND,
-        _notes(found),
+    labelled = tuple(
+        CocoLabelled(
+            record["file_name"],
+            Picture(_below(folder, record["file_name"], path), recipe),
+            path,
+            Size(int(record["width"]), int(record["height"])),
+            tuple(found[record["id"]]),
+        )
+        for record in records
     )
+    return LabelledSet(path, labelled, KIND, (*_notes(found), *look(image.picture for image in labelled)))
 
 
 def _segmentation(value: Any, where: str) -> Any:

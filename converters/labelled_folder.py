@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.chips import PixelWindow
-from converters.errors import TaskError
+from converters.errors import RSISegError, TaskError
 from converters.frames import Size
 from converters.labelled_objects import LabelledObject, LabelledSet, components, inside_image
-from converters.labelled_pixels import Picture, picture_files, read_values, unique
+from converters.labelled_pixels import Picture, look, picture_files, read_values, unique
 
 KIND = "images and label rasters"
 
@@ -96,7 +96,7 @@ def open_folder(folder: Path, recipe: tuple[str, ...] | None) -> LabelledSet:
         raise TaskError(f"{folder}: no file of images/ has a label of the same name in labels/; expected pairs such as a.png and a.png")
     unpaired = [path.name for path in pictures if path.stem not in labels]
     notes = (f"{len(unpaired)} images have no label and are left out, {unpaired[0]} among them",) if unpaired else ()
-    return LabelledSet(folder, images, KIND, notes)
+    return LabelledSet(folder, images, KIND, (*notes, *look(image.picture for image in images)))
 
 
 def read_classes(path: Path) -> Classes:
@@ -114,6 +114,21 @@ def read_classes(path: Path) -> Classes:
     if not classes.values:
         raise TaskError(f"{path} names no classes; expected at least one under its key classes; add it")
     return classes
+
+
+def label_values(folder: Path) -> str:
+    """What the first label raster of a folder holds, as the end of a sentence; empty when none can be read."""
+    for path in picture_files(folder)[:1]:
+        try:
+            size = Picture(path).size
+            pixels = read_values(path, PixelWindow(0, 0, size.width, size.height))
+        except RSISegError:
+            return ""
+        found = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)
+        if len(found) <= 12:
+            shown = ", ".join(str(colour[0] if len(colour) == 1 else colour) for colour in found.tolist())
+            return f" ({path.name} has the values {shown}: name their classes)"
+    return ""
 
 
 def read_json(path: Path) -> Any:

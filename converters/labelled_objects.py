@@ -151,6 +151,26 @@ class Piece:
     cut: bool
 
 
+def piece_of_mask(class_name: str, mask: NDArray[np.bool_], window: PixelWindow) -> Piece | None:
+    """What of a mask of the whole image lies in the window."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    box = (int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
+    place = clipped(box, window)
+    if place is None:
+        return None
+    top, left, bottom, right = place
+    return Piece(class_name, mask[top:bottom, left:right], top - window.row_off, left - window.col_off, place != box)
+
+
+def clipped(box: tuple[int, int, int, int], window: PixelWindow) -> tuple[int, int, int, int] | None:
+    """A half open box (row0, col0, row1, col1) in px of the image, cut to the window; None when nothing is left."""
+    row0, col0 = max(box[0], window.row_off), max(box[1], window.col_off)
+    row1, col1 = min(box[2], window.row_off + window.height), min(box[3], window.col_off + window.width)
+    return (row0, col0, row1, col1) if row0 < row1 and col0 < col1 else None
+
+
 def annotated(pieces: Iterable[Piece], size: Size, min_area: int, ignore: NDArray[np.bool_] | None = None) -> list[LabelledObject]:
     """The objects that annotations are in a window of `size`, in their order; those that overlap stay separate.
 

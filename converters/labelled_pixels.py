@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from shapely import box
 
@@ -27,8 +28,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".vrt")
 class Picture:
     """One raster file as the images of labelled sets read it.
 
-    recipe: bands to read, in this order, by letter; where the file does not name them and they are as many as its channels, they are what
-    its channels mean. None: every band but alpha.
+    recipe: bands to read, in this order, by letter; where the file does not name them and they are as many as its bands (with or without
+    alpha), they are what its bands mean. None: every band but alpha.
     """
 
     path: Path
@@ -47,30 +48,17 @@ class Picture:
     @property
     def bands(self) -> tuple[str, ...] | None:
         """Letters of the channels that `read` returns; None where the file says nothing about any of them."""
-        if self.recipe is not None:
-            return self.recipe
-        letters = tuple(letter for letter in self.info.bands if letter != "A")
-        return None if set(letters) == {"X"} else letters
+        return channels(self.info.bands, self.recipe, self.path).letters
 
     @property
     def gsd(self) -> float | None:
         """Metres per px, None where the file has no georeference."""
-        return ground_sampling_distance(self.info)
+        return ground_sampling_distance(self.info.transform, self.info.crs, self.info.size)
 
-    def indices(self) -> tuple[int, ...]:
-        """1-based band numbers of `read`'s channels. TaskError when the file lacks a band of the recipe."""
-        letters = self.info.bands
-        pictures = tuple(index for index, letter in enumerate(letters, start=1) if letter != "A")
-        if self.recipe is None:
-            return pictures
-        if "X" not in self.recipe and all(letter in letters for letter in self.recipe):
-            return tuple(letters.index(letter) + 1 for letter in self.recipe)
-        if len(self.recipe) == len(pictures):
-            return pictures
-        raise TaskError(
-            f"{self.path} has the bands {format_bands(letters)}; expected {format_bands(self.recipe)}; "
-            f"name bands that it has, or give a letter to each of its {len(pictures)} channels"
-        )
+    @property
+    def stretch(self) -> tuple[tuple[float, float], ...] | None:
+        """(low, high) of every band of the file, None for uint8; as `rsiseg import` records it."""
+        return None if self.info.dtype == "uint8" else _stretch(self.path, _state(self.path), self.info)
 
     def read(self, window: PixelWindow | None = None) -> NDArray[np.uint8]:
         """The window (None: all) as HxWxC uint8; other types are stretched as a task of `rsiseg import` would, alpha 0 becomes black.
@@ -78,14 +66,44 @@ class Picture:
         Raises RasterError for a window outside the raster and for what cannot be decoded.
         """
         info = self.info
+        chosen = channels(info.bands, self.recipe, self.path)
         return read_window(
             self.path,
             window or PixelWindow(0, 0, info.size.width, info.size.height),
-            bands=self.indices(),
-            stretch=None if info.dtype == "uint8" else _stretch(self.path, _state(self.path), info),
+            bands=chosen.numbers,
+            stretch=self.stretch,
             nodata=info.nodata,
-            alpha=alpha(info.bands),
+            alpha=chosen.alpha,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Which bands of a file are read. numbers: 1-based. letters: what they mean, None where unknown. alpha: 1-based band, None without."""
+
+    numbers: tuple[int, ...]
+    letters: tuple[str, ...] | None
+    alpha: int | None
+
+
+def channels(letters: tuple[str, ...], recipe: tuple[str, ...] | None, path: Path) -> Channels:
+    """What is read of a file whose bands are `letters`, by a recipe as in `Picture`. TaskError when the file lacks a band of the recipe."""
+    mask = alpha(letters)
+    pictures = tuple(index for index, letter in enumerate(letters, start=1) if letter != "A")
+    if recipe is None:
+        found = tuple(letters[index - 1] for index in pictures)
+        return Channels(pictures, None if set(found) <= {"X"} else found, mask)
+    if "X" not in recipe and all(letter in letters for letter in recipe):
+        return Channels(tuple(letters.index(letter) + 1 for letter in recipe), recipe, mask)
+    if len(recipe) == len(pictures):
+        return Channels(pictures, recipe, mask)
+    if len(recipe) == len(letters):
+        # What the file calls alpha is a picture: infrared is often marked so.
+        return Channels(tuple(range(1, len(letters) + 1)), recipe, None)
+    raise TaskError(
+        f"{path} has the bands {format_bands(letters)}; expected {format_bands(recipe)}; "
+        f"name bands that it has, or give a letter to each of its {len(letters)} bands"
+    )
 
 
 def read_values(path: Path, window: PixelWindow) -> NDArray[np.uint8]:
@@ -105,16 +123,30 @@ def read_values(path: Path, window: PixelWindow) -> NDArray[np.uint8]:
     return read_window(path, window, bands=range(1, len(letters) + 1))
 
 
-def ground_sampling_distance(info: RasterInfo) -> float | None:
+def ground_sampling_distance(transform: Affine | None, crs: str | None, size: Size) -> float | None:
     """Metres per px: the side of a square of a pixel's mean area on the ground; None where the raster has no place on earth."""
-    width, height = info.size.width, info.size.height
-    window = PixelWindow(0, 0, width, height)
+    window = PixelWindow(0, 0, size.width, size.height)
     try:
-        place = MapPlace.of(Chip("", "", window, info.transform, info.crs, (), 1.0, None, info.size, None, None))
-        area, _ = place.area([box(0, 0, width, height)])
+        place = MapPlace.of(Chip("", "", window, transform, crs, (), 1.0, None, size, None, None))
+        area, _ = place.area([box(0, 0, size.width, size.height)])
     except ExportError:
         return None
-    return round(math.sqrt(area / (width * height)), 9) if area > 0 else None
+    return round(math.sqrt(area / (size.width * size.height)), 9) if area > 0 else None
+
+
+def look(pictures: Iterable[Picture]) -> tuple[str, ...]:
+    """Opens every picture, which finds those that are missing or damaged by name, and says what their headers leave in doubt.
+
+    Raises RasterError, and TaskError for a picture that lacks a band of its recipe.
+    """
+    doubts: dict[str, list[str]] = {}
+    for picture in pictures:
+        info = picture.info
+        channels(info.bands, picture.recipe, picture.path)
+        for doubt in info.warnings:
+            if picture.recipe is None or "--bands" not in doubt:  # a recipe settles what the bands are
+                doubts.setdefault(doubt, []).append(info.path.name)
+    return tuple(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {doubt}" for doubt, names in doubts.items())
 
 
 def picture_files(folder: Path) -> list[Path]:

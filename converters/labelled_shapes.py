@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from converters.chips import PixelWindow
 from converters.frames import Size
-from converters.labelled_objects import Piece
+from converters.labelled_objects import Piece, clipped
 
 Rings = Sequence[NDArray[np.float64]]
 """An outer ring and its holes, each Nx2 (col, row) in px of the image, edge-based; the last vertex is joined to the first."""
@@ -35,13 +35,6 @@ def burnt(class_name: str, parts: Sequence[Rings], image: Size, window: PixelWin
     pixels = np.zeros((bottom - top, right - left), np.uint8)
     rasterio.features.rasterize(shapes, out=pixels, transform=Affine.translation(left, top))
     return Piece(class_name, pixels.astype(np.bool_), top - window.row_off, left - window.col_off, place != (row0, col0, row1, col1))
-
-
-def clipped(box: tuple[int, int, int, int], window: PixelWindow) -> tuple[int, int, int, int] | None:
-    """A half open box (row0, col0, row1, col1) in px of the image, cut to the window; None when nothing is left."""
-    row0, col0 = max(box[0], window.row_off), max(box[1], window.col_off)
-    row1, col1 = min(box[2], window.row_off + window.height), min(box[3], window.col_off + window.width)
-    return (row0, col0, row1, col1) if row0 < row1 and col0 < col1 else None
 
 
 def _closed(ring: NDArray[np.float64]) -> list[list[float]]:
