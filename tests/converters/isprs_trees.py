@@ -11,9 +11,13 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
+from converters.chips import PixelWindow
+from converters.labelled import LabelledImage
+
 WHITE, BLUE, CYAN, GREEN, YELLOW, RED = (255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0)
 BLACK, MAGENTA = (0, 0, 0), (255, 0, 255)
 SIDE = 240
+LABEL = "top_potsdam_2_10_label.tif"
 
 
 def label(side: int = SIDE) -> NDArray[np.uint8]:
@@ -121,3 +125,16 @@ def pack(folder: Path, into: Path) -> Path:
             archive.write(file, file.relative_to(folder.parent))
             file.unlink()
     return into
+
+
+def relabel(tree: Path, picture: NDArray[np.uint8], tile: str = "2_10", folder: str = "5_Labels_all") -> Path:
+    """Writes another label for a tile."""
+    return write(tree / folder / f"top_potsdam_{tile}_label.tif", picture)
+
+
+def areas(image: LabelledImage, window: PixelWindow | None = None) -> dict[str, list[int]]:
+    """Areas of the objects of at least 30 px, by class, ascending."""
+    found: dict[str, list[int]] = {}
+    for each in image.objects(30, window):
+        found.setdefault(each.class_name, []).append(each.area)
+    return {name: sorted(sizes) for name, sizes in found.items()}
