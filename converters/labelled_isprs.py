@@ -199,16 +199,19 @@ def _no_labeling(member: str) -> str:
 
 def _odd_sizes(images: Sequence[IsprsImage]) -> list[str]:
     """TaskError for an image and a label of two sizes; notes on tiles of another size or scale than published."""
-    notes: list[str] = []
     for image in images:
         if image.picture is not None and image.picture.size != image.size:
             raise TaskError(
                 f"{image.label} is {image.size}, its image {image.picture.path.name} {image.picture.size}; expected the same size; "
                 "unpack both again"
             )
-        if image.dataset == "potsdam" and image.size != Size(POTSDAM_SIDE, POTSDAM_SIDE):
-            notes.append(f"{image.name} is {image.size}, and was published as {Size(POTSDAM_SIDE, POTSDAM_SIDE)}")
-        published = GSD[image.dataset]
-        if image.gsd is not None and abs(image.gsd - published) > 0.01 * published:
-            notes.append(f"{image.name} has {image.gsd:g} m per px by its georeference, and was published with {published:g} m")
+    notes: list[str] = []
+    side = Size(POTSDAM_SIDE, POTSDAM_SIDE)
+    if odd := [image for image in images if image.dataset == "potsdam" and image.size != side]:
+        notes.append(f"{len(odd)} of {len(images)} tiles are not {side} as published; {odd[0].name} is {odd[0].size}")
+    if odd := [image for image in images if image.gsd and abs(image.gsd / GSD[image.dataset] - 1) > 0.01]:
+        notes.append(
+            f"{len(odd)} of {len(images)} tiles do not have {GSD[odd[0].dataset]:g} m per px as published; by its georeference, "
+            f"{odd[0].name} has {odd[0].gsd:g} m"
+        )
     return notes

@@ -173,12 +173,12 @@ def test_a_label_cut_short_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_other_sizes_and_scales_than_published_are_noted(tmp_path: Path) -> None:
-    assert "potsdam_2_10 is 240 x 240 px, and was published as 6000 x 6000 px" in open_labelled(potsdam(tmp_path / "a")).notes
+    assert "1 of 1 tiles are not 6000 x 6000 px as published; potsdam_2_10 is 240 x 240 px" in open_labelled(potsdam(tmp_path / "a")).notes
     tree = potsdam(tmp_path / "b")
     (tree / "2_Ortho_RGB" / "top_potsdam_2_10_RGB.tfw").write_text("0.1\n0\n0\n-0.1\n366976.55\n5809760.975\n")
     found = open_labelled(tree)
     assert found.images[0].gsd == pytest.approx(0.1)
-    assert any("0.1 m per px" in note for note in found.notes)
+    assert any("potsdam_2_10 has 0.1 m" in note for note in found.notes)
 
 
 def test_images_travel_to_other_processes(tmp_path: Path) -> None:
