@@ -26,7 +26,7 @@ from backend.errors import UsageError
     help="Compare with this set of the study. [default: found from an ISPRS tree and its bands]",
 )
 @click.option("--json", "as_json", is_flag=True, help="What was written, and every comparison with the study, as JSON.")
-def report(*, results: tuple[Path, ...], out: Path, tuned: tuple[str, ...], study_set: str | None, as_json: bool) -> None:
+def command(*, results: tuple[Path, ...], out: Path, tuned: tuple[str, ...], study_set: str | None, as_json: bool) -> None:
     """Write report.md and figures for the JSON files that bench wrote.
 
     Results over the same objects are compared with each other; one model in two versions of its weights is shown before and after, the

@@ -11,9 +11,10 @@ from backend.errors import UsageError
 from backend.evaluation import figures, published, report_tables
 from backend.evaluation.bench_results import DataSet, Model
 from backend.evaluation.report_tables import Pair
-from backend.evaluation.study_match import Comparison, compare, departures, study_set
+from backend.evaluation.study_match import Comparison, compare, departures, isprs_place, study_set
 
-_SETTINGS = ("data", "kind", "bands", "patch", "min_area", "split", "limit", "seed", "stop_at", "device", "precision", "workers", "batch")
+_SETTINGS = ("data", "labels", "attribute", "kind", "patch", "min_area", "split", "limit", "seed", "stop_at")
+_RUN = ("device", "precision", "batch", "workers", "cluster")
 
 
 def write_report(sets: Sequence[DataSet], tuned: Mapping[str, str], out: Path, as_set: str | None = None) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def write_report(sets: Sequence[DataSet], tuned: Mapping[str, str], out: Path, a
     tuned: AFTER -> BEFORE, names as bench was asked. as_set: the study's set to compare with, whatever the data is; None finds it out.
     Returns {"files": [names], "study": [...], "best": {...}}, JSON values. UsageError when `tuned` names an AFTER that is in no result.
     """
-    known = {name for data in sets for model in data.models for name in (model.name, model.name.partition("+")[0])}
+    known = {name for data in sets for model in data.models for name in (model.name, model.plain)}
     if strangers := set(tuned) - known:
         raise UsageError(f"--fine-tuned names {min(strangers)}, which no result has; measured were {', '.join(sorted(known))}")
     out.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def write_report(sets: Sequence[DataSet], tuned: Mapping[str, str], out: Path, a
             text += [f"## {data.title}", *_about(data), *_numbers(data)]
             text += _drawn(data, out, prefix, files)
             text += _tuning(data, _pairs(data, tuned), out, prefix, files)
-            name = as_set or study_set(data.settings)
+            name = as_set or study_set(data)
             comparisons = list(compare(data, name, tuned)) if name else []
             compared += [_as_json(one, data, name) for one in comparisons if name]
             text += _study(data, name, comparisons, told=as_set is not None)
@@ -62,7 +63,10 @@ def _reading() -> list[str]:
 
 def _about(data: DataSet) -> Iterator[str]:
     """Where the numbers come from."""
-    shown = [f"{name} {data.settings[name]}" for name in _SETTINGS if data.settings.get(name) is not None]
+    shown = [f"{name} {data.settings[name]}" for name in (*_SETTINGS, *_RUN) if data.settings.get(name) is not None]
+    if isinstance(several := data.settings.get("bands"), list):
+        shown = [f"{part} (of the run's {several[0]})" if part.startswith("kind ") else part for part in shown]
+    shown.insert(1, f"bands {data.bands or 'as each model chose'}")
     shown += [f"{name} {version}" for name, version in (data.settings.get("versions") or {}).items()]
     yield f"Settings: {', '.join(shown)}. Results: {', '.join(path.name for path in data.files)}."
     for note in data.settings.get("notes") or ():
@@ -133,8 +137,7 @@ def _pairs(data: DataSet, tuned: Mapping[str, str]) -> list[Pair]:
         by_name.setdefault(model.name, []).append(model)
     pairs = [(versions[0], later) for versions in by_name.values() for later in versions[1:]]
     for model in data.models:
-        plain, plus, suffix = model.name.partition("+")
-        before = by_name.get(tuned.get(plain, "") + plus + suffix)
+        before = by_name.get(tuned.get(model.plain, "") + model.refinement)
         if before:
             pairs.append((before[-1], model))
     return pairs
@@ -142,6 +145,9 @@ def _pairs(data: DataSet, tuned: Mapping[str, str]) -> list[Pair]:
 
 def _study(data: DataSet, name: str | None, comparisons: Sequence[Comparison], *, told: bool) -> Iterator[str]:
     if name is None:
+        if isprs_place(data):
+            yield "### Beside the study's"
+            yield "The study's sets are told apart by their bands, and this run named none: give bench --bands RGB, IRRG or RGBIR."
         return
     yield f"### Beside the study's {name}"
     if told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,11 @@ from backend.evaluation.objects_table import read_objects
 OBJECTS_SUFFIX = ".objects.parquet"
 """Results by object of OUT.json stand beside it in OUT.objects.parquet."""
 
-_SAME = ("data", "kind", "bands", "patch", "min_area", "max_clicks", "split", "limit", "seed", "objects")
-"""Settings that decide which objects were measured, and on which pixels."""
+_SAME = ("data", "labels", "attribute", "patch", "min_area", "max_clicks", "stop_at", "split", "limit", "seed")
+"""Settings that decide which objects were measured, and what their last IoUs mean; beside them the bands and the number of objects."""
+
+_BANDS = re.compile(r" \[[A-Z0-9]+\]$")
+_REFINEMENT = re.compile(r"\+(a?cfr|fbrs)[^+/\\]*$")
 
 _NEEDED = (
     "version",
@@ -37,7 +41,7 @@ _NEEDED = (
 class Model:
     """One model in one result file.
 
-    label: unique in its data set, short enough for a table. name: as bench was asked. numbers: `statistics.summarise`.
+    label: unique in its data set, short enough for a table. name: as --model named it. numbers: `statistics.summarise`.
     objects: results by object; empty where the Parquet file is not there.
     """
 
@@ -47,20 +51,29 @@ class Model:
     numbers: Mapping[str, Any]
     objects: Sequence[ObjectResult] = field(repr=False, default=())
 
+    @property
+    def plain(self) -> str:
+        """The name without its refinement."""
+        return _REFINEMENT.sub("", self.name)
+
+    @property
+    def refinement(self) -> str:
+        """What the name ends in: nothing, `+cfr4`, `+acfr4@clicks=all`, `+fbrsb`."""
+        return self.name[len(self.plain) :]
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Models over the same objects of one labelled set in one choice of bands. settings: those of the first file."""
+    """Models over the same objects of one labelled set in one choice of bands.
+
+    bands: letters in order, such as `RGBIR`; None where every model chose among what the files have. settings: those of the first file.
+    """
 
     title: str
+    bands: str | None
     settings: Mapping[str, Any]
     models: tuple[Model, ...]
     files: tuple[Path, ...]
-
-    @property
-    def bands(self) -> str | None:
-        """Band letters in order, such as `RGBIR`; None where the channels were taken as they are."""
-        return self.settings.get("bands")
 
     @property
     def objects(self) -> int:
@@ -73,13 +86,35 @@ def load_results(paths: Sequence[Path]) -> tuple[DataSet, ...]:
 
     UsageError for a file that is no result of bench, and for the same model in the same version measured twice on the same objects.
     """
-    groups: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+    groups: dict[str, list[_Record]] = {}
     for path in paths:
         document = _document(path)
-        key = json.dumps([document["settings"].get(name) for name in _SAME])
-        groups.setdefault(key, []).append((path, document))
-    titles = _titles([group[0][1]["settings"] for group in groups.values()])
+        objects = _objects(path)
+        for subject, numbers in document["models"].items():
+            record = _Record(path, document["settings"], subject, numbers, objects)
+            groups.setdefault(record.key, []).append(record)
+    titles = _titles([group[0] for group in groups.values()])
     return tuple(_data_set(title, group) for title, group in zip(titles, groups.values(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One model of one file. subject: its key there, which ends in bands where the run had several."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    subject: str
+    numbers: Mapping[str, Any]
+    objects: Sequence[ObjectResult]
+
+    @property
+    def bands(self) -> str | None:
+        return self.numbers.get("bands") or (bands if isinstance(bands := self.settings.get("bands"), str) else None)
+
+    @property
+    def key(self) -> str:
+        """Equal for models that were measured on the same objects and bands."""
+        return json.dumps([*(self.settings.get(name) for name in _SAME), self.bands, self.numbers["objects"]])
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -95,24 +130,22 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _data_set(title: str, group: Sequence[tuple[Path, Mapping[str, Any]]]) -> DataSet:
-    counts: dict[str, set[str]] = {}
-    for _, document in group:
-        for name, numbers in document["models"].items():
-            counts.setdefault(name, set()).add(numbers["version"])
+def _data_set(title: str, group: Sequence[_Record]) -> DataSet:
+    versions: dict[str, set[str]] = {}
+    for record in group:
+        versions.setdefault(record.subject, set()).add(record.numbers["version"])
     models: dict[tuple[str, str], Model] = {}
-    for path, document in group:
-        objects = _objects(path)
-        for name, numbers in document["models"].items():
-            version = numbers["version"]
-            if (name, version) in models:
-                raise UsageError(
-                    f"{path} has {name} over the same objects as an earlier file, in the same version; leave one of the two out"
-                )
-            label = short_name(name) + (f" ({path.stem})" if len(counts[name]) > 1 else "")
-            own = tuple(result for result in objects if (result.model, result.version) == (name, version))
-            models[name, version] = Model(label, name, version, numbers, own)
-    return DataSet(title, group[0][1]["settings"], tuple(models.values()), tuple(path for path, _ in group))
+    for record in group:
+        name, version = _BANDS.sub("", record.subject), record.numbers["version"]
+        if (name, version) in models:
+            raise UsageError(
+                f"{record.path} has {name} over the same objects as an earlier file, in the same version; leave one of the two out"
+            )
+        label = short_name(name) + (f" ({record.path.stem})" if len(versions[record.subject]) > 1 else "")
+        own = tuple(result for result in record.objects if (result.model, result.version) == (record.subject, version))
+        models[name, version] = Model(label, name, version, record.numbers, own)
+    first = group[0]
+    return DataSet(title, first.bands, first.settings, tuple(models.values()), tuple(dict.fromkeys(record.path for record in group)))
 
 
 def _objects(path: Path) -> list[ObjectResult]:
@@ -122,19 +155,19 @@ def _objects(path: Path) -> list[ObjectResult]:
 
 def short_name(name: str) -> str:
     """A model's name without the folders of a weight file: `runs/a.safetensors+cfr4` -> `a+cfr4`."""
-    path, plus, suffix = name.partition("+")
-    return (Path(path).stem if path.endswith(".safetensors") else path) + plus + suffix
+    plain = _REFINEMENT.sub("", name)
+    return (Path(plain).stem if plain.endswith(".safetensors") else plain) + name[len(plain) :]
 
 
-def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _titles(records: Sequence[_Record]) -> list[str]:
     """Data folder and bands, with as much of the other settings as it takes to tell the sets apart."""
-    parts = [[_folder(one), *([one["bands"]] if one.get("bands") else [])] for one in settings]
-    for name in ("kind", "patch", "split", "limit", "seed", "min_area"):
+    parts = [[_folder(one.settings), *([one.bands] if one.bands else [])] for one in records]
+    for name in ("split", "patch", "limit", "seed", "min_area", "stop_at"):
         if len({", ".join(part) for part in parts}) == len(parts):
             break
-        if len({str(one.get(name)) for one in settings}) > 1:
-            for part, one in zip(parts, settings, strict=True):
-                part.append(f"{name} {one.get(name)}")
+        if len({str(one.settings.get(name)) for one in records}) > 1:
+            for part, one in zip(parts, records, strict=True):
+                part.append(f"{name} {one.settings.get(name)}")
     titles = [", ".join(part) for part in parts]
     return [title if titles.count(title) == 1 else f"{title} ({number})" for number, title in enumerate(titles, start=1)]
 

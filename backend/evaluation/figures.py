@@ -31,7 +31,7 @@ def draw_miou(path: Path, data: DataSet) -> None:
     figure, axes = _plot(8.0, 4.8)
     places = _places(data)
     for model in sorted(data.models, key=lambda model: -float(np.mean(model.numbers["miou"]))):
-        _curve(axes, model, places[model.label], model.label, dashed="+" in model.label)
+        _curve(axes, model, places[model.label], model.label, dashed=bool(model.refinement))
     _finish_miou(axes, f"{data.title}: {data.objects} objects, bands are 95 % intervals")
     _save(figure, path)
 
@@ -108,12 +108,12 @@ def draw_histograms(path: Path, data: DataSet) -> None:
 
 def _places(data: DataSet) -> dict[str, int]:
     """A place in the list of colours by label: a model and its refined kinds share one."""
-    plain = list(dict.fromkeys(_plain(model) for model in data.models))
-    return {model.label: plain.index(_plain(model)) for model in data.models}
+    plain = list(dict.fromkeys(_unrefined(model) for model in data.models))
+    return {model.label: plain.index(_unrefined(model)) for model in data.models}
 
 
-def _plain(model: Model) -> tuple[str, str]:
-    return model.name.partition("+")[0], model.version
+def _unrefined(model: Model) -> str:
+    return model.label.replace(model.refinement, "", 1) if model.refinement else model.label
 
 
 def _curve(axes: Axes, model: Model, place: int, label: str, *, dashed: bool) -> None:

@@ -45,14 +45,17 @@ class Comparison:
         return min((cell for cell in self.published if target in cell.noc), key=lambda cell: cell.doubt is not None, default=None)
 
 
-def study_set(settings: Mapping[str, Any]) -> str | None:
-    """The study's name for the data of a run: that of an ISPRS tree and its bands; None for any other data."""
-    kind = str(settings.get("kind") or "").lower()
-    bands = settings.get("bands")
-    if "isprs" not in kind or not bands:
-        return None
-    letters = "IRRG" if bands == "RGIR" else bands  # the study's order; bench reads bands by letter, so order is not data
-    return next((found for (place, recipe), found in _BY_BANDS.items() if place in kind and recipe == letters), None)
+def study_set(data: DataSet) -> str | None:
+    """The study's name for the data of a run, an ISPRS tree and its bands; None for any other data, and where no bands were named."""
+    place = isprs_place(data)
+    letters = "IRRG" if data.bands == "RGIR" else data.bands  # a model gets bands by letter, so their order is not data
+    return next((found for (town, recipe), found in _BY_BANDS.items() if town == place and recipe == letters), None)
+
+
+def isprs_place(data: DataSet) -> str | None:
+    """Which ISPRS benchmark the data is, `potsdam` or `vaihingen`; None for neither."""
+    kind = str(data.settings.get("kind") or "").lower()
+    return next((place for place in ("potsdam", "vaihingen") if kind.startswith(f"isprs {place}")), None)
 
 
 def departures(settings: Mapping[str, Any], name: str) -> list[str]:
@@ -65,22 +68,25 @@ def departures(settings: Mapping[str, Any], name: str) -> list[str]:
         found.append(f"The study's smallest objects have {_MIN_AREA} px; these have {settings.get('min_area')} px.")
     if settings.get("limit"):
         found.append(f"These are {settings['limit']} objects drawn at random, the study's are all of its test tiles.")
+    if "ignored boundaries" in str(settings.get("kind")):
+        found.append("The study's labels are the full ones; here the boundaries between classes are ignored.")
     return found
 
 
-def study_model(name: str) -> str | None:
-    """The study's row for a model with published weights: `simpleclick_vit_base_cocolvis+cfr4` -> `SimpleClick-CFR`; None for others.
+def study_model(plain: str, refinement: str = "") -> str | None:
+    """The study's row for a model with published weights: `simpleclick_vit_base_cocolvis`, `+cfr4` -> `SimpleClick-CFR`; None for others.
 
     The study does not say which size of each network it used.
     """
-    plain, _, suffix = name.partition("+")
     try:
         entry = catalogue.entry(plain)
     except ModelError:
         return None
-    if entry.checkpoint is None:
+    model = _FAMILIES.get(entry.name.split("_", 1)[0]) if entry.checkpoint is not None else None
+    refined = refinement.startswith(("+cfr", "+acfr"))
+    if model is None or (refinement and not refined):
         return None
-    return _row(entry.name.split("_", 1)[0], suffix)
+    return model + published.CFR * refined
 
 
 def compare(data: DataSet, name: str, tuned: Mapping[str, str]) -> Iterator[Comparison]:
@@ -89,9 +95,8 @@ def compare(data: DataSet, name: str, tuned: Mapping[str, str]) -> Iterator[Comp
     tuned: models that were fine-tuned from others: name as bench was asked -> name of what it was before.
     """
     for model in data.models:
-        start = tuned.get(model.name.partition("+")[0])
-        suffix = model.name.partition("+")[2]
-        row = study_model(f"{start}+{suffix}" if start and suffix else start or model.name)
+        start = tuned.get(model.plain)
+        row = study_model(start or model.plain, model.refinement)
         if row is None:
             continue
         for what, numbers, class_name, size in _parts(model.numbers):
@@ -112,11 +117,3 @@ def _parts(numbers: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any],
         for text, edges in zip(bins.names()[1:-1], pairwise(bins.edges), strict=True):
             if text in sizes:
                 yield f"{name} {text}", sizes[text], name, edges
-
-
-def _row(family: str, suffix: str) -> str | None:
-    model = _FAMILIES.get(family)
-    refined = suffix.partition("@")[0].removeprefix("a").startswith("cfr")
-    if model is None or (suffix and not refined):
-        return None
-    return model + published.CFR * refined

@@ -173,4 +173,6 @@ def test_the_paired_difference_is_over_common_objects_and_far_surer_than_two_mea
     alone_low, alone_high = summarise(first)["interval"]["noc"]["80"]
     assert alone_high - alone_low > 5 * (high - low)
     assert found["miou"][19] == pytest.approx(0.0)
+    assert found["fewer"]["80"] == pytest.approx(-needed / summarise(first)["noc"]["80"])
+    assert found["interval"]["fewer"]["80"][0] < found["fewer"]["80"] < found["interval"]["fewer"]["80"][1] < 0
     assert paired_difference(first, [dataclasses.replace(one, image="else.png") for one in first]) is None
