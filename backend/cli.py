@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
+from typing import ClassVar
 
 import click
 
+from backend.commands.lazy_group import LazyGroup
 from converters.errors import RSISegError
 
-# name -> module in backend.commands that defines `command`
-COMMANDS = {
-    "up": "up",
-    "serve": "serve",
-    "import": "import_rasters",
-    "export": "export",
-    "bench": "bench",
-    "train": "train",
-    "parity": "parity",
-    "weights": "weights",
-}
+
+class Commands(LazyGroup):
+    """The commands of `rsiseg`."""
+
+    table: ClassVar = {
+        "up": ("up", "Label Studio and the backend together on this machine, a project ready."),
+        "serve": ("serve", "The ML backend for an existing Label Studio."),
+        "import": ("import_rasters", "Rasters to display chips and Label Studio tasks."),
+        "export": ("export", "A Label Studio export to georeferenced features."),
+        "bench": ("bench", "How many clicks each model needs on labelled data."),
+        "train": ("train", "Train or fine-tune a model on labelled data."),
+        "parity": ("parity", "Compare the networks with recorded outputs of the originals."),
+        "weights": ("weights", "Weights: list them, convert the authors' files, fetch them."),
+    }
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module when it is run or its help is asked for, so that `rsiseg export` never loads torch."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which a user meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, its module imported now; None for an unknown one."""
-        if cmd_name not in COMMANDS:
-            return None
-        return importlib.import_module(f"backend.commands.{COMMANDS[cmd_name]}").command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `rsiseg --help`, from the table alone."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
-
-
-# Kept beside the table so that `rsiseg --help` needs no command's imports; tests/backend/test_cli.py compares them with the commands.
-SUMMARIES = {
-    "up": "Label Studio and the backend together on this machine, a project ready.",
-    "serve": "The ML backend for an existing Label Studio.",
-    "import": "Rasters to display chips and Label Studio tasks.",
-    "export": "A Label Studio export to georeferenced features.",
-    "bench": "How many clicks each model needs on labelled data.",
-    "train": "Train or fine-tune a model on labelled data.",
-    "parity": "Compare the networks with recorded outputs of the originals.",
-    "weights": "Weights: list them, convert the authors' files, fetch them.",
-}
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rsiseg")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

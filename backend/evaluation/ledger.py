@@ -1,21 +1,21 @@
-"""Results on disk, object by object, so that an interrupted run goes on where it stopped.
+"""Results on disk as they are measured, so that an interrupted run goes on where it stopped.
 
-Beside OUT.json: `OUT.partial.jsonl` while a run is under way (a line of settings, then a line an object), and after it
-`OUT.objects.jsonl` and `OUT.timings.jsonl`. Times are kept apart from the rest, which two runs of the same thing repeat byte for byte.
+Beside OUT.json: `OUT.partial.jsonl` while a run is under way (a line of settings, then a line for each group of objects that were
+computed together), and after it `OUT.objects.parquet` (see objects_table.py) and `OUT.timings.jsonl`, a line an object in the same order.
+Times are kept apart from the rest, which two runs of the same thing repeat byte for byte.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from backend.errors import UsageError
 from backend.evaluation.noc import ObjectResult
-
-ObjectKey = tuple[str, str, str, tuple[int, int, int, int], int, str, int]
-"""(model, version, image, window, index, class name, area): what a kept result must agree in to be used again."""
+from backend.evaluation.objects_table import read_conditions, read_objects, write_objects
+from backend.evaluation.plan import ObjectKey
 
 
 def object_key(result: ObjectResult) -> ObjectKey:
@@ -33,9 +33,9 @@ class Ledger:
     def __init__(self, out: Path, conditions: Mapping[str, Any]) -> None:
         self.out = out
         self.partial = out.with_suffix(".partial.jsonl")
-        self.objects = out.with_suffix(".objects.jsonl")
+        self.objects = out.with_suffix(".objects.parquet")
         self.timings = out.with_suffix(".timings.jsonl")
-        self.conditions = json.loads(json.dumps(conditions))
+        self.conditions: dict[str, Any] = json.loads(json.dumps(conditions))
         self._open: TextIO | None = None
 
     def start(self, *, resume: bool) -> dict[ObjectKey, ObjectResult]:
@@ -45,25 +45,25 @@ class Ledger:
         """
         if not resume and self.partial.exists():
             raise UsageError(f"{self.partial} holds an unfinished run; add --resume to go on with it, or delete that file to start again")
-        kept = {object_key(result): result for result in (*self._finished(), *self._unfinished())} if resume else {}
+        groups = [*self._finished(), *self._unfinished()] if resume else []
         self.out.parent.mkdir(parents=True, exist_ok=True)
         # Written anew rather than appended to: a killed run may have left half a line at the end.
-        _write(self.partial, [{"conditions": self.conditions}, *(_row(result) | {"seconds": result.seconds} for result in kept.values())])
+        _replace(self.partial, "".join([_line({"conditions": self.conditions}), *map(_group_line, groups)]))
         self._open = self.partial.open("a", encoding="utf-8")
-        return kept
+        return {object_key(result): result for group in groups for result in group}
 
-    def add(self, result: ObjectResult) -> None:
-        """Keep one more result, now."""
+    def add(self, group: Sequence[ObjectResult]) -> None:
+        """Keep the results of objects that were computed together, now: all of them or, if killed, none."""
         if self._open is None:
             raise RuntimeError("Ledger.start comes before Ledger.add")
-        self._open.write(_line(_row(result) | {"seconds": result.seconds}))
+        self._open.write(_group_line(group))
         self._open.flush()
 
     def finish(self, results: Iterable[ObjectResult], document: Mapping[str, Any]) -> None:
         """Write OUT and the two files beside it, `results` in the given order, and remove the partial file."""
         ordered = list(results)
-        _write(self.objects, [{"conditions": self.conditions}, *(_row(result) for result in ordered)])
-        _write(self.timings, [result.seconds for result in ordered])
+        write_objects(self.objects, ordered, self.conditions)
+        _replace(self.timings, "".join(_line(result.seconds) for result in ordered))
         _replace(self.out, json.dumps(document, indent=1) + "\n")
         self.close()
         self.partial.unlink()
@@ -73,26 +73,34 @@ class Ledger:
         if self._open is not None:
             self._open.close()
 
-    def _unfinished(self) -> Iterator[ObjectResult]:
-        for row in self._rows(self.partial):
-            yield _result(row, row["seconds"])
-
-    def _finished(self) -> Iterator[ObjectResult]:
-        rows = self._rows(self.objects)
-        if self.timings.exists():
-            seconds = [json.loads(line) for line in self.timings.read_text(encoding="utf-8").splitlines()]
-            for row, spent in zip(rows, seconds, strict=False):
-                yield _result(row, spent)
-
-    def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        """Rows after the line of conditions; a last line without its end is a row that was never finished."""
-        if not path.exists():
+    def _unfinished(self) -> Iterator[list[ObjectResult]]:
+        """Groups after the line of conditions; a last line without its end is a group that was never finished."""
+        if not self.partial.exists():
             return
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        lines = self.partial.read_text(encoding="utf-8").split("\n")[:-1]
         if not lines:
             return
-        self._check(path, json.loads(lines[0])["conditions"])
-        yield from map(json.loads, lines[1:])
+        try:
+            head, *rows = map(json.loads, lines)
+            conditions = head["conditions"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{self.partial} is no unfinished run of this version of bench ({error!r}); delete it to start again"
+            ) from error
+        self._check(self.partial, conditions)
+        for row in rows:
+            yield [_result(each) for each in row["group"]]
+
+    def _finished(self) -> Iterator[list[ObjectResult]]:
+        if not self.objects.exists():
+            return
+        self._check(self.objects, read_conditions(self.objects))
+        results = read_objects(self.objects)
+        lines = self.timings.read_text(encoding="utf-8").splitlines() if self.timings.exists() else []
+        seconds = [json.loads(line) for line in lines] if len(lines) == len(results) else [{} for _ in results]
+        for result, spent in zip(results, seconds, strict=True):
+            result.seconds.update(spent)
+            yield [result]
 
     def _check(self, path: Path, found: Mapping[str, Any]) -> None:
         for name, value in self.conditions.items():
@@ -114,10 +122,12 @@ def _row(result: ObjectResult) -> dict[str, Any]:
         "clicks": [[int(positive), row, col] for positive, row, col in result.clicks],
         "ious": result.ious,
         "met": result.met,
+        "gsd": result.gsd,
+        "seconds": result.seconds,
     }
 
 
-def _result(row: Mapping[str, Any], seconds: dict[str, float]) -> ObjectResult:
+def _result(row: Mapping[str, Any]) -> ObjectResult:
     left, top, width, height = row["window"]
     return ObjectResult(
         model=row["model"],
@@ -129,8 +139,9 @@ def _result(row: Mapping[str, Any], seconds: dict[str, float]) -> ObjectResult:
         area=row["area"],
         clicks=tuple((bool(positive), at_row, at_col) for positive, at_row, at_col in row["clicks"]),
         ious=tuple(row["ious"]),
-        met=tuple(row.get("met", ())),  # a run begun before it was counted
-        seconds=seconds,
+        met=tuple(row["met"]),
+        gsd=row["gsd"],
+        seconds=row["seconds"],
     )
 
 
@@ -138,8 +149,8 @@ def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    _replace(path, "".join(map(_line, rows)))
+def _group_line(group: Sequence[ObjectResult]) -> str:
+    return _line({"group": [_row(result) for result in group]})
 
 
 def _replace(path: Path, text: str) -> None:

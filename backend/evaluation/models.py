@@ -36,6 +36,12 @@ def load_model(name: str, device: str = "cpu", precision: str = AUTO) -> Segment
     return cascaded(_plain(name, device, precision), cascade)
 
 
+def plain_name(name: str) -> str:
+    """The name without its refinement: `default+cfr4@clicks=all` -> `default`. Raises UsageError for a suffix without a meaning."""
+    optimised = _FBRS.fullmatch(name)
+    return optimised["name"] if optimised is not None and not _MEANT_REFINED.search(optimised["name"]) else _split(name)[0]
+
+
 def _plain(name: str, device: str, precision: str) -> Segmenter:
     return BASELINES[name]() if name in BASELINES else registry.load(name, device=device, precision=precision)
 

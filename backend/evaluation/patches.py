@@ -34,6 +34,15 @@ def patches(image: LabelledImage, size: int | None, min_area: int) -> list[Patch
     return [Patch(image.name, window, objects) for window, objects in found if objects]
 
 
+PatchWindow = tuple[int, int, int, int]
+"""(col_off, row_off, width, height) of a patch in px of its image."""
+
+
+def as_tuple(window: PixelWindow) -> PatchWindow:
+    """The window as plain numbers."""
+    return (window.col_off, window.row_off, window.width, window.height)
+
+
 def windows(image: Size, side: int) -> Iterator[PixelWindow]:
     """Windows of `side` px that tile an image from its upper-left corner, row by row, partial ones kept."""
     for row in range(0, image.height, side):

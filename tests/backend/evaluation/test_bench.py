@@ -15,31 +15,12 @@ from click.testing import CliRunner, Result
 from backend.commands.bench import command
 from backend.errors import ModelError, UsageError
 from backend.evaluation import models as bench_models
-from backend.evaluation import runner
+from backend.evaluation.data_source import Source
 from backend.evaluation.grabcut import GrabCut
+from backend.evaluation.plan import Protocol, TargetLists
 from backend.inference.segmenter import State
-from converters.errors import RasterError, RSISegError
+from converters.errors import RasterError, RSISegError, TaskError
 from converters.frames import Box, Click
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Two 96 x 96 images: bright roofs, red cars and a green field on grey ground, a little noise."""
-    folder = tmp_path / "set"
-    (folder / "images").mkdir(parents=True)
-    (folder / "labels").mkdir()
-    (folder / "classes.json").write_text(json.dumps({"classes": {"roof": 1, "car": 2, "field": 3}, "ignore": [9]}))
-    colours = np.array([(110, 110, 110), (220, 210, 200), (200, 30, 40), (40, 160, 50)], np.float64)
-    for number, name in enumerate(("one.png", "two.png")):
-        label = np.zeros((96, 96), np.uint8)
-        label[10:30, 12 + number * 20 : 45 + number * 20] = 1
-        label[50:56, 20:32] = label[70:76, 20:32] = 2
-        label[45:90, 50:90] = 3
-        image = colours[label] + np.random.default_rng(number).normal(0, 6, (96, 96, 3))
-        label[0:4] = 9
-        cv2.imwrite(str(folder / "images" / name), np.clip(image, 0, 255).astype(np.uint8)[:, :, ::-1])
-        cv2.imwrite(str(folder / "labels" / name), label)
-    return folder
 
 
 class Greedy:
@@ -83,6 +64,7 @@ def bench(*arguments: object) -> Result:
 
 def without_times(out: Path) -> dict:
     document = json.loads(out.read_text())
+    del document["cost"]
     for numbers in document["models"].values():
         del numbers["seconds_per_click"], numbers["seconds"], numbers["seconds_interval"]
     return document
@@ -103,7 +85,7 @@ def test_the_json_has_what_the_design_promises(data: Path, tmp_path: Path) -> No
     assert sum(group["objects"] for group in numbers["by_size"].values()) == 8
     assert numbers["seconds_per_click"] == pytest.approx(sum(numbers["seconds"].values()))
     assert re.search(r"\| greedy +\| +8 \|", answer.stdout)
-    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.json", "out.objects.jsonl", "out.timings.jsonl"]
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.json", "out.objects.parquet", "out.timings.jsonl"]
 
 
 def test_small_objects_are_left_out(data: Path, tmp_path: Path) -> None:
@@ -147,7 +129,7 @@ def test_a_killed_run_resumes_to_the_same_bytes_without_repeating_objects(
     Greedy.steps = 0
     bench("--data", data, "--model", "greedy", "--json", tmp_path / "out.json", "--resume")
     assert Greedy.steps == steps_of_a_whole_run - finished * 20
-    assert (tmp_path / "out.objects.jsonl").read_bytes() == (tmp_path / "whole.objects.jsonl").read_bytes()
+    assert (tmp_path / "out.objects.parquet").read_bytes() == (tmp_path / "whole.objects.parquet").read_bytes()
     assert without_times(tmp_path / "out.json") == without_times(tmp_path / "whole.json")
 
 
@@ -186,13 +168,14 @@ def test_results_under_other_settings_are_not_mixed_in(data: Path, tmp_path: Pat
 def test_two_workers_give_the_bytes_of_one(data: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
         bench("--data", data, "--model", "grabcut", "--limit", 3, "--workers", workers, "--json", tmp_path / f"{workers}.json")
-    assert (tmp_path / "1.objects.jsonl").read_bytes() == (tmp_path / "2.objects.jsonl").read_bytes()
+    assert (tmp_path / "1.objects.parquet").read_bytes() == (tmp_path / "2.objects.parquet").read_bytes()
 
 
 def test_a_limit_draws_the_same_objects_for_a_seed_and_others_for_another(data: Path) -> None:
-    protocol = runner.Protocol(data)
-    everything = runner.list_targets(protocol, None, None, 0)
-    drawn = [runner.list_targets(protocol, None, 4, seed) for seed in (1, 1, 2, 3, 4)]
+    protocol = Protocol(Source(data))
+    found = protocol.source.open()
+    everything = TargetLists(protocol).of(found)
+    drawn = [TargetLists(protocol, 4, seed).of(found) for seed in (1, 1, 2, 3, 4)]
     assert drawn[0] == drawn[1]
     assert len({tuple(targets) for targets in drawn}) > 1
     assert all([target for target in everything if target in targets] == targets for targets in drawn)
@@ -241,7 +224,7 @@ def test_bands_are_put_in_the_order_the_model_wants(data: Path, monkeypatch: pyt
         (["--model", "no_such"], ModelError, "no_such"),
         (["--model", "greedy", "--resume"], UsageError, "without --json"),
         (["--model", "greedy", "--min-area", "100000"], UsageError, "no object of at least 100000 px"),
-        (["--model", "greedy", "--bands", "RGBIR"], UsageError, "3 channels, --bands RGBIR names 4"),
+        (["--model", "greedy", "--bands", "RGBIR"], TaskError, "bands RGB; expected RGBIR"),
         (["--model", "greedy", "--bands", "XXX"], RasterError, "expected RGB or IRRG"),
     ],
 )
@@ -252,16 +235,30 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(
         bench("--data", data, *arguments)
 
 
-def test_data_that_is_not_read_yet_is_refused_by_name(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "Potsdam").mkdir()
-    with pytest.raises(UsageError, match="ISPRS trees are not read yet"):
-        bench("--data", tmp_path / "Potsdam", "--model", "greedy")
-    (tmp_path / "export.json").write_text("[]")
-    with pytest.raises(UsageError, match="Label Studio exports"):
-        bench("--data", tmp_path / "export.json", "--model", "greedy")
+def test_a_split_that_names_unknown_images_and_a_folder_of_nothing_are_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "split.txt").write_text("three.png\n")
     with pytest.raises(UsageError, match=r"three\.png"):
         bench("--data", data, "--model", "greedy", "--split", tmp_path / "split.txt")
+    with pytest.raises(UsageError, match="study-test is a split of the ISPRS data sets alone"):
+        bench("--data", data, "--model", "greedy", "--split", "study-test")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TaskError, match="ISPRS Potsdam or Vaihingen"):
+        bench("--data", tmp_path / "empty", "--model", "greedy")
+
+
+def test_bench_without_data_or_models_is_a_wrong_command_line() -> None:
+    for arguments, missing in (((), "--data"), (("--data", "."), "--model")):
+        answer = bench(*arguments)
+        assert answer.exit_code == 2
+        assert f"Missing option '{missing}'" in answer.stderr
+
+
+def test_report_is_a_command_of_bench_with_options_of_its_own(data: Path) -> None:
+    assert "report" in bench("--help").stdout
+    assert bench("report", "--help").exit_code == 0
+    answer = bench("--model", "greedy", "report")
+    assert answer.exit_code == 2
+    assert "before 'report'" in answer.stderr
 
 
 def test_grabcut_finds_a_plain_object_within_few_clicks_and_repeats_itself_bit_for_bit(data: Path) -> None:
