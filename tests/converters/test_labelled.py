@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from PIL import Image
 
+from converters.chips import PixelWindow
 from converters.errors import RasterError, TaskError
+from converters.frames import Size
 from converters.labelled import open_labelled
 
 
@@ -51,6 +55,59 @@ def test_diagonal_pixels_are_one_object_and_ignored_pixels_are_marked(tmp_path: 
     assert np.array_equal(large.boxed_mask, large.mask[4:6, 5:8])
     assert [item.area for item in image.objects(3)] == [6]
     assert image.read()[0, 0].tolist() == [10, 20, 30]
+
+
+def test_a_window_has_the_components_inside_it(tmp_path: Path) -> None:
+    label = np.zeros((12, 16), np.uint8)
+    label[2:10, 3] = label[2:10, 9] = label[9, 3:10] = 1  # a U
+    label[0] = 9
+    (image,) = open_labelled(raster_set(tmp_path, label, {"classes": {"roof": 1}, "ignore": [9]})).images
+    assert [each.area for each in image.objects(1)] == [8 + 8 + 5]
+    arms = image.objects(1, PixelWindow(2, 0, 10, 6))
+    assert [(each.area, each.box) for each in arms] == [(4, (2, 1, 6, 2)), (4, (2, 7, 6, 8))]
+    assert all(each.mask.shape == (6, 10) and (each.mask == -1).sum() == 10 for each in arms)
+    assert image.objects(5, PixelWindow(2, 0, 10, 6)) == []
+
+
+def test_tiffs_of_any_bands_are_read_by_windows_with_their_ground_sampling_distance(tmp_path: Path) -> None:
+    label = np.ones((20, 30), np.uint8)
+    folder = raster_set(tmp_path, label, {"classes": {"roof": 1}})
+    (folder / "images" / "a.png").unlink()
+    pixels = np.random.default_rng(0).integers(0, 4000, (4, 20, 30)).astype(np.uint16)
+    place = {"crs": "EPSG:32633", "transform": Affine(0.05, 0, 366_000, 0, -0.05, 5_807_000)}
+    with rasterio.open(
+        folder / "images" / "a.tif", "w", driver="GTiff", width=30, height=20, count=4, dtype="uint16", photometric="RGB", **place
+    ) as out:
+        out.write(pixels)
+    labelled = open_labelled(folder, bands=("R", "G", "B", "IR"))
+    (image,) = labelled.images
+    assert image.bands == ("R", "G", "B", "IR") and image.gsd == pytest.approx(0.05) and image.size == Size(30, 20)
+    read = image.read()
+    assert read.shape == (20, 30, 4) and read.dtype == np.uint8
+    assert np.corrcoef(read[..., 3].ravel(), pixels[3].ravel())[0, 1] > 0.98
+    assert np.array_equal(image.read(PixelWindow(4, 5, 6, 7)), read[5:12, 4:10])
+    assert np.array_equal(open_labelled(folder, bands=("IR", "R", "G")).images[0].read(), read[..., [3, 0, 1]])
+    assert open_labelled(folder).notes == (
+        "a.tif: the file does not say what its bands are; RGBIR is assumed; if that is wrong, import with --bands",
+    )
+    with pytest.raises(
+        TaskError, match=r"a\.tif has the bands RGBIR; expected RL; name bands that it has, or give a letter to each of its 4"
+    ):
+        open_labelled(folder, bands=("R", "L"))
+
+
+def test_labels_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    folder = raster_set(tmp_path, np.ones((20, 30), np.uint8), {"classes": {"roof": 1}})
+    Image.new("RGB", (30, 20)).save(folder / "images" / "m.png")
+    assert open_labelled(folder).notes == ("1 images have no label and are left out, m.png among them",)
+    Image.fromarray(np.full((20, 30), 700, np.uint16)).save(folder / "labels" / "m.png")
+    labelled = open_labelled(folder)
+    with pytest.raises(TaskError, match=r"the label .*m\.png has 1 bands of uint16; expected one band of class values"):
+        labelled.images[1].objects(1)
+    whole = (folder / "labels" / "a.png").read_bytes()
+    (folder / "labels" / "m.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RasterError, match=r"m\.png"):
+        labelled.images[1].objects(1)
 
 
 def test_colours_and_palettes_are_read_as_colours(tmp_path: Path) -> None:

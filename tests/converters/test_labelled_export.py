@@ -116,6 +116,9 @@ def test_a_brush_on_a_scaled_picture_covers_the_native_pixels_it_showed(tmp_path
     path = a_raster(tmp_path / "a.tif")
     large = np.kron(a_mask(), np.ones((2, 2), bool))
     assert np.array_equal(masks(written(tmp_path, a_task(a_chip(str(path), scale=2.0), brush(large))))[0], a_mask())
+    middles = np.zeros((36 * 3, 48 * 3), bool)
+    middles[1::3, 1::3] = a_mask()  # what a picture of three times the size shows at the native pixels' centres
+    assert np.array_equal(masks(written(tmp_path, a_task(a_chip(str(path), scale=3.0), brush(middles))))[0], a_mask())
     other = written(tmp_path, a_task(a_chip(str(path)), brush(large), ring()))
     assert len(other.images[0].objects(1)) == 1
     assert other.notes == ("1 regions drawn on a picture of another size than the task's (96 x 72 px) are left out",)
