@@ -99,6 +99,8 @@ def _numbers(data: DataSet) -> Iterator[str]:
         yield "All classes:"
         yield report_tables.size_table(data, None)
     for name in classes:
+        if len(classes) > 1 and all(len(model.numbers["by_class_and_size"].get(name, ())) < 2 for model in data.models):
+            continue
         yield f"{name.capitalize()}:"
         yield report_tables.size_table(data, name)
     yield "### Time per click"

@@ -32,7 +32,7 @@ def draw_miou(path: Path, data: DataSet) -> None:
     places = _places(data)
     for model in sorted(data.models, key=lambda model: -float(np.mean(model.numbers["miou"]))):
         _curve(axes, model, places[model.label], model.label, dashed=bool(model.refinement))
-    _finish_miou(axes, f"{data.title}: {data.objects} objects, bands are 95 % intervals")
+    _finish_miou(axes, f"{data.title}: {data.objects} objects (shaded: 95 % intervals)")
     _save(figure, path)
 
 
@@ -42,7 +42,7 @@ def draw_before_and_after(path: Path, data: DataSet, pairs: Sequence[Pair]) -> N
     for place, (before, after) in enumerate(pairs):
         _curve(axes, after, place, f"{after.label}, after", dashed=False)
         _curve(axes, before, place, f"{before.label}, before", dashed=True)
-    _finish_miou(axes, f"{data.title}: before and after fine-tuning, bands are 95 % intervals")
+    _finish_miou(axes, f"{data.title}: before and after fine-tuning (shaded: 95 % intervals)")
     _save(figure, path)
 
 
@@ -75,7 +75,7 @@ def draw_improvement(path: Path, data: DataSet, pairs: Sequence[Pair]) -> None:
     axes.set_xticks(range(len(TARGETS)), [f"NoC{target}" for target in TARGETS])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylabel("clicks saved by fine-tuning")
-    axes.set_title(f"{data.title}: improvement, bars are 95 % intervals", loc="left")
+    axes.set_title(f"{data.title}: clicks saved (whiskers: 95 % intervals)", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     _save(figure, path)
 
@@ -90,13 +90,12 @@ def draw_histograms(path: Path, data: DataSet) -> None:
         histogram = model.numbers["iou_histogram"]
         edges = np.array(histogram["edges"])
         colour = _COLOURS[places[model.label] % len(_COLOURS)]
-        row[0].set_title(model.label, loc="left", fontsize=9)
         for axes, clicks in zip(row, HISTOGRAM_CLICKS, strict=True):
             axes.bar(edges[:-1], histogram[str(clicks)], np.diff(edges), align="edge", color=colour, edgecolor="white", linewidth=0.5)
             mean = model.numbers["miou"][clicks - 1]
             axes.axvline(mean, color="#333333", linestyle=":", linewidth=1.2)
-            said = f"{clicks} clicks, mean {mean:.2f}"
-            axes.annotate(said, (0.02, 0.95), xycoords="axes fraction", va="top", fontsize=8, color="#333333")
+            whose = f"{model.label}: " if axes is row[0] else ""
+            axes.set_title(f"{whose}{clicks} clicks, mean {mean:.2f}", loc="left", fontsize=9)
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
         axes.set_xlim(0, 1)

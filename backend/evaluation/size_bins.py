@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from backend.evaluation.noc import ObjectResult
 
 QUANTILES = 5
+FEWEST = 5
+"""The data's own bins are fewer than `QUANTILES` where they would hold fewer objects each than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class SizeBins:
 
     @classmethod
     def quantiles(cls, areas: NDArray[np.float64], unit: str) -> SizeBins:
-        """`QUANTILES` bins with the same number of objects each, as far as equal areas allow; every edge is the area of an object."""
+        """Up to `QUANTILES` bins with the same number of objects each, as far as equal areas allow; every edge is the area of an object."""
         ordered = np.sort(areas)
-        places = [max(0, -(-number * len(ordered) // QUANTILES) - 1) for number in range(QUANTILES + 1)]
+        count = min(QUANTILES, max(1, len(ordered) // FEWEST))
+        places = [max(0, -(-number * len(ordered) // count) - 1) for number in range(count + 1)]
         return cls(unit, tuple(np.unique(ordered[places]).tolist()))
 
     def names(self) -> list[str]:

@@ -25,6 +25,10 @@ def test_the_tables_show_the_numbers() -> None:
     assert header.count("|") == rule.count("|") == row.count("|")
     assert [cell.strip() for cell in row.split("|")][1:8] == ["m", "3", "14.00", "14.33", "14.33", "-", "14.67"]
     assert re.search(r"\| building +\| +2 \| 20.00 / 20.00 \|", tables)
+
+
+def test_sizes_stand_in_order() -> None:
+    tables = markdown({"m": summarise([FAILED] * 5 + [FAST] * 5 + [SLOW] * 5)})
     assert tables.index("(100 px, 5000 px]") < tables.index("(5000 px, 20000 px]")
 
 

@@ -39,17 +39,22 @@ def test_the_smallest_object_of_the_protocol_opens_the_studys_first_bin() -> Non
 
 
 def test_other_classes_and_unknown_sizes_have_the_quintiles_of_the_data() -> None:
-    cars = by_bins(objects([30, 40, 50, 60, 70, 80, 90, 100, 110, 120], gsd=0.5), "car")
+    cars = by_bins(objects(list(range(40, 290, 10)), gsd=0.5), "car")  # 25 of them
     assert list(cars) == [
-        "(7.50 m2, 10.00 m2]",
-        "(10.00 m2, 15.00 m2]",
-        "(15.00 m2, 20.00 m2]",
-        "(20.00 m2, 25.00 m2]",
-        "(25.00 m2, 30.00 m2]",
+        "(10.00 m2, 20.00 m2]",
+        "(20.00 m2, 32.50 m2]",
+        "(32.50 m2, 45.00 m2]",
+        "(45.00 m2, 57.50 m2]",
+        "(57.50 m2, 70.00 m2]",
     ]
-    assert [len(group) for group in cars.values()] == [2, 2, 2, 2, 2]
+    assert [len(group) for group in cars.values()] == [5, 5, 5, 5, 5]
     assert list(by_bins(objects([30, 40]), "building")) == ["(30 px, 40 px]"]
     assert list(by_bins(objects([30, 30, 30]))) == ["30 px"]
+
+
+def test_few_objects_are_not_split_into_bins_of_one() -> None:
+    assert [len(group) for group in by_bins(objects(list(range(1, 12)))).values()] == [6, 5]
+    assert [len(group) for group in by_bins(objects(list(range(1, 10)))).values()] == [9]
 
 
 def test_one_object_of_unknown_size_puts_all_into_pixels() -> None:
