@@ -2,8 +2,8 @@
 
 Objects of one image share its light, season and streets, so whole images are drawn with replacement where there are enough of them, else
 whole patches, else objects (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
-With few units a percentile interval is too narrow. Measured on normal and skewed samples, of 95 % asked for: 83 and 80 % with 5 units, 90 and
-86 % with 8, 91 % with 20, 94 % with 60.
+With few units a percentile interval is too narrow. It covers, measured on normal and skewed samples: 83 and 80 % with 5 units, 90 and
+86 % with 8, 91 % with 20, 94 % with 60, where 95 % is asked for.
 """
 
 from __future__ import annotations
