@@ -68,7 +68,8 @@ def model_record(subject: Subject, its_version: str) -> dict[str, Any]:
 
 def software(threads: int) -> dict[str, str | int]:
     """Versions and machine that results may depend on. threads: of a worker's arithmetic."""
-    found: dict[str, str | int] = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", "cpus": os.cpu_count() or 1}
+    system = f"{platform.system()} {platform.machine()}"
+    found: dict[str, str | int] = {"python": platform.python_version(), "system": system, "cpus": os.cpu_count() or 1}
     found["threads"] = threads
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
