@@ -78,8 +78,8 @@ def cluster_visits(protocol: Protocol, visits: Sequence[Visit], address: str) ->
     with ExitStack() as stack:
         local = _local_workers(address)
         if local is not None:
-            # No dashboard, which would need more packages, and no limit of memory, which would restart a worker with a large network.
-            started: Any = LocalCluster(n_workers=local, threads_per_worker=1, dashboard_address="", memory_limit=0)
+            # Its HTTP server on any free port, and no limit of memory, which would restart a worker with a large network.
+            started: Any = LocalCluster(n_workers=local, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
             address = stack.enter_context(started).scheduler_address
         client = _connect(address, stack)
         yield from _Crew(client, protocol, visits, None if local is None else threads_of_a_worker(local)).work()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -28,3 +30,12 @@ def data(tmp_path: Path) -> Path:
         cv2.imwrite(str(folder / "images" / name), np.clip(image, 0, 255).astype(np.uint8)[:, :, ::-1])
         cv2.imwrite(str(folder / "labels" / name), label)
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Miniature networks on a busy machine wait for their second thread more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
