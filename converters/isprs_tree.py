@@ -19,6 +19,7 @@ from converters.chips import PixelWindow
 from converters.errors import TaskError
 from converters.isprs import IsprsName, looks_like_labels, parse_name
 from converters.labelled_pixels import PICTURES, Picture
+from converters.labelled_vector_file import ENDINGS
 from converters.rasters import read_window
 
 _DEPTH = 6
@@ -32,8 +33,6 @@ _ERODED = re.compile("noBoundary", re.IGNORECASE)
 _LABEL_FOLDER = re.compile(r"ground_?truth|labels?(?!ing)|annotation|^gts?(?:_|$)", re.IGNORECASE)
 _IMAGE_FOLDER = re.compile(r"^top$|ortho|images?$", re.IGNORECASE)
 _ZIP = re.compile(r"ISPRS|potsdam|vaihingen|\d_(?:DSM|Ortho|Labels)", re.IGNORECASE)
-# Polygons beside images of the benchmark are somebody's own labels of them.
-_VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 # Side of the piece at the centre that tells a label of Vaihingen from its image.
 _LOOK = 256
 
@@ -92,7 +91,7 @@ def is_isprs_tree(path: Path) -> bool:
             return True
         weak = weak or name is not None or _packed(file) is not None
     return weak and not any(
-        file.suffix.lower() in _VECTORS for folder in (path, path / "labels") if folder.is_dir() for file in folder.iterdir()
+        file.suffix.lower() in ENDINGS for folder in (path, path / "labels") if folder.is_dir() for file in folder.iterdir()
     )
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from backend.errors import UsageError
 from converters.bands import format_bands, select
+from converters.isprs_sets import STUDY_SETS
 from converters.isprs_splits import SPLITS
 from converters.labelled import LabelledImage, LabelledSet, open_labelled
 from converters.labelled_isprs import is_isprs_tree, isprs_set
 
-STUDY_PATCHES = {"isprs potsdam": 600, "isprs vaihingen": 300}
+STUDY_PATCHES = {f"isprs {one.dataset}": one.patch for one in STUDY_SETS.values()}
 """Side in px of the patches that the study cuts its images into, by the beginning of `LabelledSet.kind`."""
 
 Bands = tuple[str, ...] | None
