@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from converters.errors import RSISegError
 
 try:
     from distributed import Client, LocalCluster, get_worker
+    from distributed.comm.core import CommClosedError
 except ImportError as error:
     raise UsageError("--cluster needs the package distributed, which is not installed; install rsiseg[cluster]") from error
 
@@ -219,10 +221,21 @@ class _Crew:
                 if address not in self._present():
                     break
         except Exception as error:
-            if address in self._present():
+            # A broken connection is noticed here before the scheduler notices the death of the worker.
+            broken = type(error) in (OSError, CommClosedError)
+            if not self._is_gone(address, within=_CONNECT_SECONDS if broken else 0):
                 raise
             raise _Lost from error
         raise _Lost
+
+    def _is_gone(self, address: str, *, within: float) -> bool:
+        """Whether the scheduler has no such worker, now or within so many seconds."""
+        deadline = time.monotonic() + within
+        while address in self._present():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS / 10)
+        return True
 
     def _present(self) -> Sequence[str]:
         """Addresses of the workers that there are."""

@@ -88,7 +88,8 @@ def test_every_family_answers_a_batch_as_it_answers_one(name):
 
     rng = np.random.default_rng(8)
     clicks = [[Click(*place, positive=bool(number != 1)) for number, place in enumerate(rng.uniform(5, 65, (3, 2)))] for _ in range(4)]
-    assert_equal(clicks, load_model(name, precision="fp32"), 1e-4)
+    # The tolerance of probability maps in the fixtures: another batch size may take other kernels, and random weights amplify rounding.
+    assert_equal(clicks, load_model(name, precision="fp32"), 5e-4)
 
 
 def test_grabcut_answers_a_batch_one_after_the_other():
