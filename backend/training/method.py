@@ -41,8 +41,9 @@ class Method(Protocol[SampleT]):
         ...
 
     def loss(self, net: nn.Module, samples: Sequence[SampleT], rng: np.random.Generator, device: str) -> StepLoss:
-        """Forward passes over the samples, with the clicks between them. `net` is in train mode, before and after; the loop does the backward
-        pass and decides the number format (autocast) of the forward passes.
+        """Forward passes over the samples, with the clicks between them. `net` is in train mode, before and after.
+
+        The loop does the backward pass and decides the number format (autocast) of the forward passes.
         """
         ...
 

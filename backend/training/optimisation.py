@@ -11,11 +11,11 @@ class Optimisation:
     """Optimiser, learning rate and its course, averaging.
 
     lr: peak learning rate. multipliers: (prefix of parameter names, factor on lr), the longest prefix that fits decides, 1 where none does.
-    pretrained_lr: peak for parameters that start from pretrained weights, None for lr; layer_decay: factor on it per block towards the input.
-    batch: samples of one optimiser step over all devices; accumulate: in how many parts each device takes its share.
-    schedule: `linear` and `cosine` fall over the last decay_share of the steps, `step` multiplies by 0.1 at each of milestones (shares of all
-    steps, 0..1); all rise linearly over `warmup` steps first. clip: largest gradient norm, 0 for none. ema: how much of the average is kept
-    at a step, 0 for no average.
+    pretrained_lr: peak for parameters that start from pretrained weights, None for lr; layer_decay: factor on it per block towards the
+    input. batch: samples of one optimiser step over all devices; accumulate: in how many parts each device takes its share.
+    schedule: `linear` and `cosine` fall over the last decay_share of the steps, `step` multiplies by 0.1 at each of milestones (shares of
+    all steps, 0..1); all rise linearly over `warmup` steps first. clip: largest gradient norm, 0 for none. ema: how much of the average is
+    kept at a step, 0 for no average.
     """
 
     optimiser: Literal["adam", "adamw"] = "adamw"
