@@ -82,7 +82,7 @@ class LabelledImage(Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the image and its objects are read from."""
+        """Every file that the image and its objects are read from, the one with the pixels first."""
         ...
 
     def read(self, window: PixelWindow | None = None) -> NDArray[np.uint8]:

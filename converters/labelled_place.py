@@ -54,13 +54,20 @@ def is_tile(info: RasterInfo) -> bool:
     return info.transform is None and _tile(info.path, info.size) is not None
 
 
-def _tile(path: Path, size: Size) -> Place | None:
-    found = _TILE.search(path.stem)
-    if found is None or size.width != size.height:
+def tile_number(stem: str) -> tuple[int, int, int] | None:
+    """(column, row, zoom) of the tile of a web map that a file's name, without its ending, says it is; None for any other name."""
+    found = _TILE.search(stem)
+    if found is None:
         return None
     x, y, zoom = (int(number) for number in found.groups())
-    if not (1 <= zoom <= 24 and x < 2**zoom and y < 2**zoom):
+    return (x, y, zoom) if 1 <= zoom <= 24 and x < 2**zoom and y < 2**zoom else None
+
+
+def _tile(path: Path, size: Size) -> Place | None:
+    number = tile_number(path.stem)
+    if number is None or size.width != size.height:
         return None
+    x, y, zoom = number
     side = 2 * WORLD / 2**zoom
     step = side / size.width
     return Place(Affine(step, 0.0, x * side - WORLD, 0.0, -step, WORLD - y * side), "EPSG:3857", size)
