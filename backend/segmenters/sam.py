@@ -25,6 +25,7 @@ from backend.inference.segmenter import State
 from backend.segmenters.catalogue_entry import Entry
 from backend.segmenters.normalisation import for_bands
 from backend.segmenters.registry import register
+from backend.segmenters.tiny_vit_sam import miniature, tiny_vit_sam
 from converters.frames import Box, Click, Size, network_index
 
 # How sure a mask to be corrected is given to the decoder, which reads logits: 0.001 and 0.999, about -7 and 7.
@@ -32,6 +33,7 @@ CERTAINTY = 1e-3
 # Of red, green and blue in 0..255, as the package has them.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
+TINY_VIT = {"tiny_vit_256": tiny_vit_sam, "tiny_vit_64": miniature}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +192,11 @@ def assemble(net: nn.Module, entry: Entry, version: str, device: torch.device) -
     return SamSegmenter(net=net, name=entry.name, version=version, recipes=entry.recipes, threshold=entry.threshold)
 
 
-@register("sam", architectures=("vit_b", "vit_l", "vit_h", "tiny"), assemble=assemble)
+@register("sam", architectures=("vit_b", "vit_l", "vit_h", "tiny_vit_256", "tiny", "tiny_vit_64"), assemble=assemble)
 def build(architecture: str, bands: int = 3) -> nn.Module:
-    """The network of a published checkpoint, or `tiny`: the same in miniature, for tests. bands: of the image."""
+    """The network of a published checkpoint; `tiny` and `tiny_vit_64` are the same in miniature, for tests. bands: of the image."""
+    if architecture in TINY_VIT:
+        return TINY_VIT[architecture](bands)
     net = _tiny() if architecture == "tiny" else sam_model_registry[architecture]()
     return net if bands == 3 else _with_bands(net, bands)
 
