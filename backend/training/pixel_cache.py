@@ -138,7 +138,7 @@ class CachedImages(Sequence[NDArray[np.uint8]]):
 def _mapped(file: Path) -> NDArray[np.uint8]:
     try:
         # As a plain array: a memmap hands its class on to everything that is computed from it.
-        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        return np.asarray(np.lib.format.open_memmap(file, mode="r"))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"the cached image {file} cannot be read ({error}); it was deleted or damaged in use; start again, and it is decoded again"
@@ -148,7 +148,7 @@ def _mapped(file: Path) -> NDArray[np.uint8]:
 def _is_whole(file: Path, wanted: Wanted) -> bool:
     """Whether a cached file is there with the size it must have; a machine that lost power may have left less under the name."""
     try:
-        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
+        pixels = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError):
         return False
     size = wanted.image.size
