@@ -52,15 +52,15 @@ class PublishedAugmentation:
         forward = mirror @ forward
         if self.quarter_turns and turn:
             quarters = int(rng.integers(4))
-            turned_size = size[::-1] if quarters % 2 else size
+            turned_size = (size[1], size[0]) if quarters % 2 else size
             forward = _about(size, turned_size, turned(90.0 * quarters)) @ forward
             size = turned_size
         if move and (self.shift or self.tilt):
             tilt, down, across = rng.uniform(-self.tilt, self.tilt), *rng.uniform(-self.shift, self.shift, size=2)
             forward = moved(across * size[1], down * size[0]) @ _about(size, size, turned(tilt)) @ forward
         held = (None, None) if anchor is None else tuple((forward @ np.array([anchor[1], anchor[0], 1.0]))[1::-1])
-        top, left = (_start(length, side, at, rng) for length, side, at in zip(size, crop, held, strict=True))
-        return View(crop, np.linalg.inv(moved(-left, -top) @ forward))
+        top, left = (start_holding(length, side, at, rng) for length, side, at in zip(size, crop, held, strict=True))
+        return View(crop, np.linalg.inv(moved(-left, -top) @ forward).astype(np.float64))
 
     def light(self, image: NDArray[np.uint8], bands: Sequence[str], rng: np.random.Generator) -> NDArray[np.uint8]:
         """uint8 HxWxbands in other light. bands: their letters; only red, green and blue are shifted against each other, infrared never."""
@@ -90,7 +90,7 @@ def _about(size: tuple[int, int], after: tuple[int, int], change: Matrix) -> Mat
     return moved(after[1] / 2, after[0] / 2) @ change @ moved(-size[1] / 2, -size[0] / 2)
 
 
-def _start(length: int, side: int, held: float | None, rng: np.random.Generator) -> int:
+def start_holding(length: int, side: int, held: float | None, rng: np.random.Generator) -> int:
     """Where a crop of `side` begins on a line of `length` so that it holds a position; negative where the line is shorter."""
     if length <= side:
         return -((side - length) // 2)
