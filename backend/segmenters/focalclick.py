@@ -7,7 +7,7 @@ first. The licence of the published SegFormer files is non-commercial (MODELS.md
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,23 @@ HRNETS: dict[str, dict[str, Any]] = {
 }
 
 
+class Part(NamedTuple):
+    """What the refiner looks at. image: [B, bands, h, w] in 0..1. points: [B, 2n, 3] in its pixels. box: [B, 5], see `Refiner`."""
+
+    image: Tensor
+    points: Tensor
+    box: Tensor
+
+
+class FocalLogits(NamedTuple):
+    """Everything that training has an opinion on. coarse, auxiliary: [B, 1, H, W]. refined, doubt: [B, 1, h, w] of the part."""
+
+    coarse: Tensor
+    auxiliary: Tensor
+    refined: Tensor
+    doubt: Tensor
+
+
 class FocalClickNet(nn.Module):
     """What both backbones share: the encoding of the input, and the refiner. H x W is 256 x 256 in every published model.
 
@@ -49,9 +66,16 @@ class FocalClickNet(nn.Module):
         self.halved = pipeline == "s1"
         self.radius = radius
 
-    def forward(self, x: Tensor, points: Tensor) -> Tensor:
-        """The coarse logits alone, [B, 1, H, W]: the protocol of every click network."""
-        return self.coarse(x, points)[0]
+    def forward(self, x: Tensor, points: Tensor, part: Part | None = None) -> Tensor | FocalLogits:
+        """The coarse logits alone, [B, 1, H, W]: the protocol of every click network. With a part, all that training asks for, in one call:
+        wrappers for several devices see calls of the module only."""
+        if part is None:
+            return self.coarse(x, points)[0]
+        size = (x.shape[2], x.shape[3])
+        logits, features, auxiliary = self.backbone(*self.encoded(x, points))
+        coarse = resize(logits, size)
+        refined, _, doubt = self.refiner(part.image, part.points, features, coarse, part.box)
+        return FocalLogits(coarse, resize(auxiliary, size), refined, doubt)
 
     def coarse(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, bands + 1, H, W] (image and previous probability, 0..1), points [B, 2n, 3] -> (logits [B, 1, H, W], features at

@@ -35,6 +35,7 @@ class ScaleLayer(nn.Module):
 class RitmNet(nn.Module):
     """`net(x, points)`: x [B, bands + 1, H, W] (image and previous probability, 0..1), points [B, 2n, 3] -> logits [B, 1, H/4, W/4].
 
+    `net(x, points, auxiliary=True)` is `with_auxiliary`, for training: wrappers for several devices see calls of the module only.
     H and W are free. width, ocr_width, small, bands: see `HighResolutionNet`.
     """
 
@@ -43,9 +44,10 @@ class RitmNet(nn.Module):
         self.maps_transform = nn.Sequential(nn.Conv2d(3, 16, 1), nn.LeakyReLU(0.2), nn.Conv2d(16, 64, 3, 2, 1), ScaleLayer())
         self.feature_extractor = HighResolutionNet(width=width, ocr_width=ocr_width, small=small, bands=bands)
 
-    def forward(self, x: Tensor, points: Tensor) -> Tensor:
-        """Logits at stride 4."""
-        return self.with_auxiliary(x, points)[0]
+    def forward(self, x: Tensor, points: Tensor, *, auxiliary: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits at stride 4, and the auxiliary ones where asked for."""
+        both = self.with_auxiliary(x, points)
+        return both if auxiliary else both[0]
 
     def with_auxiliary(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """(logits, auxiliary logits), both [B, 1, H/4, W/4]; training uses both."""
