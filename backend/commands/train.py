@@ -65,7 +65,9 @@ def command(
     """
     import torch
 
+    from backend.segmenters import catalogue
     from backend.training.loop import Run, train
+    from backend.training.methods import method_of
     from backend.training.objects import Source, load_pools
     from backend.training.recipes import recipe
     from backend.training.start import card, starting_network, write_result
@@ -75,12 +77,13 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = recipe(recipe_name)
-    chosen = replace(chosen, steps=steps or chosen.steps, batch=batch or chosen.batch)
+    plan = chosen.optimisation
+    chosen = replace(chosen, optimisation=replace(plan, steps=steps or plan.steps, batch=batch or plan.batch))
     names = frozenset(exclude.read_text().split()) if exclude is not None else frozenset[str]()
     sources = [Source(path, weight, names) for path, weight in map(_source, data)]
     net, pretrained = starting_network(model, start_from=start_from, init=init, seed=seed)
     pools = load_pools(sources, min_area=chosen.min_area)
-    run = Run(folder or out.with_suffix(".run"), chosen, seed, device, validate_every)
+    run = Run(folder or out.with_suffix(".run"), chosen, method_of(chosen, catalogue.entry(model)), seed, device, validate_every)
     weights, scores = train(net, pretrained, pools, run)
     started = start_from.name if start_from else init.name if init else "random weights"
     about = card(model, chosen, sources, pools, seed, started) | {"validation": scores}

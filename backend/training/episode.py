@@ -6,24 +6,47 @@ soft, and the next click goes where the error is largest. Every forward pass is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from backend.training.augment import colours, dihedral
+from backend.training.augment import DEFAULT_CHANGES, ColourChanges, colours, dihedral
 from backend.training.objects import PooledObject
-from backend.training.recipes import Recipe
 
 MAX_SCENE = 512  # longer side of a scene, pixels
 SMALLEST = 24  # object pixels that must be left in a scene
 Roi = tuple[int, int, int, int]  # row0, col0, row1, col1, half open
 
 
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """How annotations are simulated.
+
+    input_size: side of the square network input, px. chain: probability of an annotation of 1, 2, ... clicks. look_again: of being looked
+    at once more before the next click. expansion, min_crop: the region of interest around the mask so far, as ZoomIn's expansion ratio and
+    smallest side in native px; first_window: side in px of the one about the first click. whole, window: where nothing was found yet, how
+    often the whole scene is looked at, and a window of about that side; else the object's own region. changes: of colour.
+    """
+
+    input_size: int = 224
+    chain: tuple[float, ...] = (0.22, 0.2, 0.17, 0.13, 0.11, 0.08, 0.05, 0.04)
+    look_again: float = 0.15
+    expansion: float = 1.4
+    min_crop: int = 64
+    first_window: float = 256.0
+    whole: float = 0.25
+    window: float = 0.45
+    changes: ColourChanges = DEFAULT_CHANGES
+
+
 @dataclass(slots=True)
 class Episode:
-    """image: uint8 HxWx3. target: int8 HxW (1, 0, -1 ignored). probability: float32 HxW. clicks: (row, col, positive) pixel indices."""
+    """image: uint8 HxWxbands. target: int8 HxW (1, 0, -1 ignored). probability: float32 HxW. clicks: (row, col, positive) pixel indices."""
 
     image: NDArray[np.uint8]
     target: NDArray[np.int8]
@@ -64,21 +87,21 @@ class Episode:
         return True
 
     def look(
-        self, recipe: Recipe, rng: np.random.Generator | None
+        self, settings: EpisodeSettings, rng: np.random.Generator | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[float, float, bool]]]:
         """Chooses the region of interest and returns what the network gets for it.
 
-        Returns x float32 [4, S, S] (RGB and previous probability in 0..1), target float32 [S, S], and the clicks in its pixels.
+        Returns x float32 [bands + 1, S, S] (image and previous probability in 0..1), target float32 [S, S], and the clicks in its pixels.
         """
-        self.roi = self._region(recipe, rng)
+        self.roi = self._region(settings, rng)
         row0, col0, row1, col1 = self.roi
-        size = (recipe.input_size, recipe.input_size)
+        size = (settings.input_size, settings.input_size)
         interpolation = cv2.INTER_LINEAR
         image = cv2.resize(self.image[row0:row1, col0:col1], size, interpolation=interpolation).astype(np.float32) / 255.0
         previous = cv2.resize(self.probability[row0:row1, col0:col1], size, interpolation=interpolation)
         target = cv2.resize(self.target[row0:row1, col0:col1].astype(np.float32), size, interpolation=interpolation)
         labels = np.where(target > 0.5, 1.0, np.where(target < -0.1, -1.0, 0.0)).astype(np.float32)
-        down, across = recipe.input_size / (row1 - row0), recipe.input_size / (col1 - col0)
+        down, across = settings.input_size / (row1 - row0), settings.input_size / (col1 - col0)
         clicks = [((row - row0) * down, (col - col0) * across, positive) for row, col, positive in self.clicks]
         return np.concatenate([image.transpose(2, 0, 1), previous[None]], dtype=np.float32), labels, clicks
 
@@ -90,23 +113,53 @@ class Episode:
         self.probability[row0:row1, col0:col1] = cv2.resize(probability, (col1 - col0, row1 - row0), interpolation=cv2.INTER_LINEAR)
         self.clicks_left -= 1
 
-    def _region(self, recipe: Recipe, rng: np.random.Generator | None) -> Roi:
+    def _region(self, settings: EpisodeSettings, rng: np.random.Generator | None) -> Roi:
         height, width = self.target.shape
         inside = self.probability > 0.5
         if not inside.any():
-            # Nothing found yet: the whole scene, as ZoomIn does. Half of the time the object's own region instead, which is what a click
-            # sees on imagery of other detail.
-            if rng is None or rng.random() < 0.5:
+            # Nothing found yet: a window about the click, as ZoomIn starts with. At times the whole scene, or the object's own region,
+            # which is what a click sees on imagery of other detail.
+            row, col, _ = self.clicks[0]
+            if rng is None:
+                return _window(row, col, settings.first_window, height, width)
+            chance = rng.random()
+            if chance < settings.whole:
                 return 0, 0, height, width
+            if chance < settings.whole + settings.window:
+                return _window(row, col, settings.first_window * float(np.exp(rng.uniform(-0.6, 0.5))), height, width)
             inside = self.target == 1
         for row, col, positive in self.clicks:
             if positive:
                 inside[int(row), int(col)] = True
         rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        ratio = recipe.expansion * (rng.uniform(0.8, 1.3) if rng is not None else 1.0)
-        row0, row1 = _span(rows[0], rows[-1], ratio, recipe.min_crop, height)
-        col0, col1 = _span(cols[0], cols[-1], ratio, recipe.min_crop, width)
+        ratio = settings.expansion * (rng.uniform(0.8, 1.3) if rng is not None else 1.0)
+        row0, row1 = _span(rows[0], rows[-1], ratio, settings.min_crop, height)
+        col0, col1 = _span(cols[0], cols[-1], ratio, settings.min_crop, width)
         return row0, col0, row1, col1
+
+    def packed(self) -> dict[str, Tensor]:
+        """As tensors, for a checkpoint. The region of the last look is not kept: the next look chooses its own."""
+        arrays = {"image": self.image, "target": self.target, "probability": self.probability}
+        clicks = torch.tensor(self.clicks, dtype=torch.float64).reshape(-1, 3)
+        return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()} | {
+            "clicks": clicks,
+            "clicks_left": torch.tensor(self.clicks_left),
+        }
+
+    @classmethod
+    def unpacked(cls, tensors: Mapping[str, Tensor]) -> Episode:
+        """What `packed` packed."""
+        episode = cls(tensors["image"].numpy(), tensors["target"].numpy(), int(tensors["clicks_left"]))
+        episode.probability = tensors["probability"].numpy()
+        episode.clicks = [(row, col, positive > 0) for row, col, positive in tensors["clicks"].tolist()]
+        return episode
+
+
+def _window(row: float, col: float, side: float, height: int, width: int) -> Roi:
+    """A square of `side` px about the click, pushed inside the scene."""
+    tall, wide = min(round(side), height), min(round(side), width)
+    top, left = int(np.clip(round(row - tall / 2), 0, height - tall)), int(np.clip(round(col - wide / 2), 0, width - wide))
+    return top, left, top + tall, left + wide
 
 
 def _span(first: int, last: int, ratio: float, smallest: int, limit: int) -> tuple[int, int]:
@@ -114,15 +167,17 @@ def _span(first: int, last: int, ratio: float, smallest: int, limit: int) -> tup
     return max(round(centre - half), 0), min(round(centre + half) + 1, limit)
 
 
-def new_episode(image: NDArray[np.uint8], item: PooledObject, recipe: Recipe, rng: np.random.Generator, *, augment: bool) -> Episode | None:
+def new_episode(
+    image: NDArray[np.uint8], item: PooledObject, settings: EpisodeSettings, rng: np.random.Generator, *, augment: bool
+) -> Episode | None:
     """A scene round the object, cut and scaled at random, with its first click; None when too little of the object was left in it."""
     scene, target = _cut(image, item, rng)
     if augment:
         scene, target = dihedral(rng, scene, target)
-        scene = colours(rng, scene)
+        scene = colours(rng, scene, item.bands, settings.changes)
     if (target == 1).sum() < SMALLEST or not (target == 0).any():
         return None
-    clicks = 1 + int(rng.choice(len(recipe.chain), p=np.array(recipe.chain) / sum(recipe.chain)))
+    clicks = 1 + int(rng.choice(len(settings.chain), p=np.array(settings.chain) / sum(settings.chain)))
     episode = Episode(scene, target, clicks)
     return episode if episode.add_click(rng if augment else None) else None
 

@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from backend.errors import ModelError, UsageError
-from backend.inference.click_maps import points_tensor
 from backend.segmenters.weight_files import first_difference
 from backend.training.episode import Episode, new_episode
-from backend.training.losses import sample_loss
+from backend.training.episode_training import EpisodeTraining
+from backend.training.method import Method
 from backend.training.objects import Pool
+from backend.training.optimisation import Optimisation
 from backend.training.recipes import Recipe
 
 VALIDATION_OBJECTS = 96
@@ -37,6 +36,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
+    method: Method[Any]
     seed: int
     device: str
     validate_every: int
@@ -52,24 +52,27 @@ def train(net: nn.Module, pretrained: frozenset[str], pools: tuple[Pool, Pool], 
     net.to(run.device).to(memory_format=torch.channels_last)
     if torch.device(run.device).type == "cpu":
         _unfuse_attention(net)
-    optimizer = torch.optim.AdamW(_groups(net, pretrained, run.recipe), betas=(0.9, 0.999))
+    optimizer = torch.optim.AdamW(_groups(net, pretrained, run.recipe.optimisation), betas=(0.9, 0.999))
     ema = {name: value.detach().clone().float() for name, value in net.state_dict().items()}
     start = _resume(run, net, optimizer, ema)
-    episodes = _episodes(training, run.recipe, np.random.default_rng((run.seed, start)))
-    batch = [next(episodes) for _ in range(run.recipe.batch)]
+    episodes = _episodes(training, run.method, np.random.default_rng((run.seed, start)))
+    batch = [next(episodes) for _ in range(run.recipe.optimisation.batch)]
     rng = np.random.default_rng((run.seed, start, 1))
     saved = time.monotonic()
     scores: dict[str, float] = {}
-    bar = tqdm(range(start, run.recipe.steps), initial=start, total=run.recipe.steps, desc="training", mininterval=10)
+    bar = tqdm(
+        range(start, run.recipe.optimisation.steps), initial=start, total=run.recipe.optimisation.steps, desc="training", mininterval=10
+    )
     for step in bar:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * schedule(step, run.recipe)
+            group["lr"] = group["peak"] * schedule(step, run.recipe.optimisation)
         loss, ious = _learn(net, optimizer, batch, run, rng)
-        _average(ema, net, min(run.recipe.ema, (step + 1) / (step + 10)))
-        batch = [one if one.clicks_left > 0 and one.add_click(rng) else next(episodes) for one in batch]
-        _log(run, {"step": step, "loss": loss, "iou": ious, "lr": schedule(step, run.recipe)})
+        _average(ema, net, min(run.recipe.optimisation.ema, (step + 1) / (step + 10)))
+        batch = run.method.going_on(batch, rng)
+        batch += [next(episodes) for _ in range(run.recipe.optimisation.batch - len(batch))]
+        _log(run, {"step": step, "loss": loss, "iou": ious, "lr": schedule(step, run.recipe.optimisation)})
         bar.set_postfix(loss=f"{loss:.3f}", iou=f"{ious:.3f}", refresh=False)
-        done = step + 1 == run.recipe.steps
+        done = step + 1 == run.recipe.optimisation.steps
         if (step + 1) % run.validate_every == 0 or done:
             with _weights(net, ema):
                 scores = validate(net, validation, run)
@@ -80,22 +83,23 @@ def train(net: nn.Module, pretrained: frozenset[str], pools: tuple[Pool, Pool], 
     return ema, scores
 
 
-def schedule(step: int, recipe: Recipe) -> float:
+def schedule(step: int, plan: Optimisation) -> float:
     """Share of the peak learning rate: linear up, flat, linear down to 2 % at the end."""
-    decay = max(int(recipe.steps * recipe.decay_share), 1)
-    down = max((recipe.steps - step) / decay, 0.02)
-    return min(1.0, (step + 1) / max(recipe.warmup, 1), down)
+    decay = max(int(plan.steps * plan.decay_share), 1)
+    down = max((plan.steps - step) / decay, 0.02)
+    return min(1.0, (step + 1) / max(plan.warmup, 1), down)
 
 
 def validate(net: nn.Module, pool: Pool, run: Run) -> dict[str, float]:
     """Mean IoU after 1, 2, ... clicks on the same held-out scenes each time; {} when none can be made."""
-    if not pool.objects:
+    if not pool.objects or not isinstance(run.method, EpisodeTraining):
         return {}
+    method = run.method
     rng = np.random.default_rng(20)
     scenes: list[Episode] = []
     for _ in range(MOST_DRAWS):
         image, item = pool.draw(rng)
-        scene = new_episode(image, item, run.recipe, rng, augment=False)
+        scene = new_episode(image, item, method.settings, rng, augment=False)
         if scene is not None:
             scenes.append(scene)
         if len(scenes) == VALIDATION_OBJECTS:
@@ -105,53 +109,35 @@ def validate(net: nn.Module, pool: Pool, run: Run) -> dict[str, float]:
     result: dict[str, float] = {}
     net.eval()
     for click in range(1, VALIDATION_CLICKS + 1):
-        for first in range(0, len(scenes), run.recipe.batch):
-            part = scenes[first : first + run.recipe.batch]
-            with torch.no_grad():
-                logits, _ = _forward(net, part, run, None)
-            for scene, probability in zip(part, _probabilities(logits), strict=True):
-                scene.learn(probability)
+        for first in range(0, len(scenes), run.recipe.optimisation.batch):
+            part = scenes[first : first + run.recipe.optimisation.batch]
+            with torch.no_grad(), _autocast(run):
+                method.loss(net, part, None, run.device)
         result[f"miou@{click}"] = round(float(np.mean([scene.iou for scene in scenes])), 4)
         for scene in scenes:
             scene.add_click(None)
     return result
 
 
-def _learn(
-    net: nn.Module, optimizer: torch.optim.Optimizer, batch: list[Episode], run: Run, rng: np.random.Generator
-) -> tuple[float, float]:
+def _learn(net: nn.Module, optimizer: torch.optim.Optimizer, batch: list[Any], run: Run, rng: np.random.Generator) -> tuple[float, float]:
     net.train()
-    logits, labels = _forward(net, batch, run, rng)
-    loss = sample_loss(logits, labels).mean()
+    with _autocast(run):
+        step = run.method.loss(net, batch, rng, run.device)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(net.parameters(), run.recipe.clip)
+    step.loss.backward()
+    nn.utils.clip_grad_norm_(net.parameters(), run.recipe.optimisation.clip)
     optimizer.step()
-    for episode, probability in zip(batch, _probabilities(logits.detach()), strict=True):
-        episode.learn(probability)
-    return float(loss.detach()), float(np.mean([episode.iou for episode in batch]))
+    return float(step.loss.detach()), step.scalars["iou"]
 
 
-def _forward(net: nn.Module, batch: list[Episode], run: Run, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
-    """Logits and labels [B, 1, S, S] of what the episodes look at next."""
-    looks = [episode.look(run.recipe, rng) for episode in batch]
-    x = torch.from_numpy(np.stack([look[0] for look in looks])).to(run.device, memory_format=torch.channels_last)
-    labels = torch.from_numpy(np.stack([look[1] for look in looks]))[:, None].to(run.device)
-    points = points_tensor([look[2] for look in looks]).to(run.device)
-    with torch.autocast(torch.device(run.device).type, torch.bfloat16):
-        logits = net(x, points)
-    return F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True), labels
+def _autocast(run: Run) -> torch.autocast:
+    return torch.autocast(torch.device(run.device).type, torch.bfloat16)
 
 
-def _probabilities(logits: Tensor) -> NDArray[np.float32]:
-    return torch.sigmoid(logits)[:, 0].cpu().numpy()
-
-
-def _episodes(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[Episode]:
+def _episodes(pool: Pool, method: Method[Any], rng: np.random.Generator) -> Iterator[Any]:
     failed = 0
     while failed < MOST_DRAWS:
-        image, item = pool.draw(rng)
-        episode = new_episode(image, item, recipe, rng, augment=True)
+        episode = method.draw(pool, rng)
         failed = 0 if episode is not None else failed + 1
         if episode is not None:
             yield episode
@@ -165,16 +151,16 @@ def _unfuse_attention(net: nn.Module) -> None:
             setattr(module, "fused_attn", False)  # noqa: B010 - no module's type knows the name
 
 
-def _groups(net: nn.Module, pretrained: frozenset[str], recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(net: nn.Module, pretrained: frozenset[str], plan: Optimisation) -> list[dict[str, Any]]:
     """One group a parameter: pretrained ones by depth (blocks nearer the input learn slower), decay on matrices only."""
     depth = max((int(name.split(".")[1]) + 1 for name in pretrained if name.startswith("blocks.")), default=0)
     groups: list[dict[str, Any]] = []
     for name, parameter in net.named_parameters():
-        peak = recipe.new_lr
+        peak = plan.lr
         if name in pretrained:
             level = int(name.split(".")[1]) + 1 if name.startswith("blocks.") else 0
-            peak = recipe.body_lr * recipe.layer_decay ** (depth - level)
-        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            peak = (plan.pretrained_lr or plan.lr) * plan.layer_decay ** (depth - level)
+        decay = plan.weight_decay if parameter.ndim > 1 else 0.0
         groups.append({"params": [parameter], "lr": peak, "peak": peak, "weight_decay": decay})
     return groups
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from backend.training.episode import Episode, new_episode
+from backend.training.episode import Episode, EpisodeSettings, new_episode
 from backend.training.objects import PooledObject
-from backend.training.recipes import recipe
 
-RECIPE = replace(recipe("aerial"), input_size=56, min_crop=20)
+SETTINGS = EpisodeSettings(input_size=56, min_crop=20)
 
 
 def square(side: int = 80, low: int = 30, high: int = 50) -> Episode:
@@ -26,23 +23,23 @@ def test_the_first_click_is_positive_and_in_the_middle() -> None:
     assert episode.clicks == [(40.0, 40.0, True)]
 
 
-def test_the_first_look_is_the_whole_scene_and_the_next_one_is_round_the_mask() -> None:
+def test_the_first_look_is_a_window_and_the_next_one_is_round_the_mask() -> None:
     episode = square()
     episode.add_click(None)
-    x, labels, clicks = episode.look(RECIPE, None)
+    x, labels, clicks = episode.look(SETTINGS, None)
     assert episode.roi == (0, 0, 80, 80)
     assert x.shape == (4, 56, 56) and labels.shape == (56, 56) and x.dtype == labels.dtype == np.float32
     assert clicks[0][0] == pytest.approx(episode.clicks[0][0] * 56 / 80)
     episode.learn(labels)  # a perfect answer
     assert episode.iou > 0.9
-    episode.look(RECIPE, None)
+    episode.look(SETTINGS, None)
     assert episode.roi == (26, 26, 55, 55)  # 20 px object, 1.4 times: 28 px about its centre 39.5, ends included
 
 
 def test_what_was_not_looked_at_is_no_longer_object() -> None:
     episode = square()
     episode.add_click(None)
-    episode.look(RECIPE, None)
+    episode.look(SETTINGS, None)
     episode.learn(np.ones((56, 56), np.float32))
     episode.roi = (0, 0, 40, 40)
     episode.learn(np.ones((56, 56), np.float32))
@@ -71,7 +68,7 @@ def test_ignored_pixels_attract_no_click_and_do_not_count() -> None:
 def test_an_episode_is_reproducible_from_its_seed() -> None:
     image = np.random.default_rng(1).integers(0, 255, (300, 260, 3), dtype=np.uint8)
     item = PooledObject(0, "roof", (100, 90, 160, 170), np.ones((60, 80), np.int8))
-    one, other = (new_episode(image, item, RECIPE, np.random.default_rng(7), augment=True) for _ in range(2))
+    one, other = (new_episode(image, item, SETTINGS, np.random.default_rng(7), augment=True) for _ in range(2))
     assert one is not None and other is not None
     np.testing.assert_array_equal(one.image, other.image)
     assert one.clicks == other.clicks and one.clicks_left == other.clicks_left
@@ -81,7 +78,7 @@ def test_every_cut_keeps_image_and_object_together() -> None:
     image = np.zeros((400, 400, 3), np.uint8)
     image[150:230, 120:260] = 200
     item = PooledObject(0, "roof", (150, 120, 230, 260), np.ones((80, 140), np.int8))
-    made = [new_episode(image, item, RECIPE, np.random.default_rng(seed), augment=False) for seed in range(30)]
+    made = [new_episode(image, item, SETTINGS, np.random.default_rng(seed), augment=False) for seed in range(30)]
     kept = [episode for episode in made if episode is not None]
     assert len(kept) > 15
     for episode in kept:

@@ -16,12 +16,20 @@ from backend.commands.train import _source, command
 from backend.errors import ModelError, UsageError
 from backend.segmenters import registry
 from backend.segmenters.vitclick import VitClick
+from backend.training.episode import EpisodeSettings
+from backend.training.episode_training import EpisodeTraining
 from backend.training.loop import Run, schedule, train, validate
 from backend.training.objects import Pool, PooledObject, Source, is_held_out, load_pools
-from backend.training.recipes import recipe
+from backend.training.recipes import Recipe, recipe
 from backend.training.start import starting_network, write_result
 
-SMALL = replace(recipe("scratch"), input_size=56, batch=4, steps=60, warmup=5, min_area=40, min_crop=24)
+EPISODES = EpisodeSettings(input_size=56, min_crop=24)
+SMALL = Recipe("small", EPISODES, replace(recipe("scratch").optimisation, batch=4, steps=60, warmup=5), min_area=40)
+
+
+def run_of(folder: Path, steps: int = SMALL.optimisation.steps, validate_every: int = 1000, name: str = "small") -> Run:
+    chosen = replace(SMALL, name=name, optimisation=replace(SMALL.optimisation, steps=steps))
+    return Run(folder, chosen, EpisodeTraining(EPISODES), 0, "cpu", validate_every)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +61,10 @@ def test_a_short_run_learns_and_its_weights_answer_clicks(squares: Path, tmp_pat
     pools = load_pools([Source(squares)], min_area=SMALL.min_area)
     net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
     assert pretrained == frozenset()
-    run = Run(tmp_path / "run", SMALL, 0, "cpu", validate_every=1000)
+    run = run_of(tmp_path / "run")
     weights, scores = train(net, pretrained, pools, run)
     history = losses(run.folder)
-    assert len(history) == SMALL.steps
+    assert len(history) == SMALL.optimisation.steps
     assert np.mean(history[-10:]) < 0.7 * np.mean(history[:10])
     assert scores["miou@5"] > 0.5
     write_result(tmp_path / "w.safetensors", "vitclick_tiny", weights, {"seed": 0})
@@ -70,18 +78,18 @@ def test_an_interrupted_run_goes_on_where_its_checkpoint_was(squares: Path, tmp_
     folder = tmp_path / "run"
     for steps in (3, 7):  # the first run ends after 3 steps; the second finds its checkpoint
         net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-        train(net, pretrained, pools, Run(folder, replace(SMALL, steps=steps), 0, "cpu", validate_every=1000))
+        train(net, pretrained, pools, run_of(folder, steps))
     steps_done = [row["step"] for row in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "loss" in row]
     assert steps_done == list(range(7))
     assert torch.load(folder / "checkpoint.pt", weights_only=True)["step"] == 7
     with pytest.raises(ModelError, match="recipe"):
         net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-        train(net, frozenset(), pools, Run(folder, replace(SMALL, name="other"), 0, "cpu", validate_every=1000))
+        train(net, frozenset(), pools, run_of(folder, name="other"))
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(squares: Path, tmp_path: Path) -> None:
     pools = load_pools([Source(squares)], min_area=SMALL.min_area)
-    run = Run(tmp_path / "run", replace(SMALL, steps=1), 0, "cpu", validate_every=1000)
+    run = run_of(tmp_path / "run", 1)
     train(starting_network("vitclick_tiny", start_from=None, init=None, seed=0)[0], frozenset(), pools, run)
     other = VitClick(width=96, depth=2, heads=2, taps=(1, 2), grid=8)
     with pytest.raises(ModelError, match="another architecture"):
@@ -91,7 +99,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(squares: Path, tmp_path
 def test_labels_that_can_never_be_clicked_end_the_run(tmp_path: Path) -> None:
     everything = PooledObject(0, "all", (0, 0, 64, 64), np.ones((64, 64), np.int8))
     pool = Pool((np.zeros((64, 64, 3), np.uint8),), (everything,), np.ones(1))
-    run = Run(tmp_path / "run", SMALL, 0, "cpu", validate_every=1)
+    run = run_of(tmp_path / "run", validate_every=1)
     net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
     assert validate(net, pool, run) == {}
     with pytest.raises(UsageError, match="check the labels"):
@@ -123,7 +131,7 @@ def test_sources_share_the_draws_by_their_weights(squares: Path) -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    shape = replace(recipe("aerial"), steps=100, warmup=10, decay_share=0.2)
+    shape = replace(recipe("aerial").optimisation, steps=100, warmup=10, decay_share=0.2)
     assert schedule(0, shape) == pytest.approx(0.1)
     assert schedule(50, shape) == 1.0
     assert schedule(90, shape) == pytest.approx(0.5)
@@ -146,5 +154,5 @@ def test_the_command_trains_and_prints_its_card(squares: Path, tmp_path: Path) -
     result = CliRunner().invoke(command, [*words, "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     about = json.loads(result.stdout)
-    assert about["model"] == "vitclick_tiny" and about["recipe"]["steps"] == 2 and about["validation"].keys() >= {"miou@1"}
+    assert about["model"] == "vitclick_tiny" and about["recipe"]["optimisation"]["steps"] == 2 and about["validation"].keys() >= {"miou@1"}
     assert out.is_file() and out.with_suffix(".json").is_file()
