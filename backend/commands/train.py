@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backend.errors import UsageError
+from converters.bands import parse_bands
 
 
 def _source(text: str) -> tuple[Path, float]:
@@ -33,6 +34,13 @@ def _source(text: str) -> tuple[Path, float]:
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of checkpoints and log [OUT with .run].")
 @click.option("--from", "start_from", type=click.Path(path_type=Path, exists=True), help="Weight file to fine-tune.")
 @click.option("--init", "init", type=click.Path(path_type=Path, exists=True), help="Pretrained part, such as a body.")
+@click.option(
+    "--bands",
+    multiple=True,
+    help="Bands the model is to read, such as RGBIR, or what the channels mean where the files do not say. May be repeated for a choice, "
+    "best first.  [default: those of --from, else of the model]",
+)
+@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="Folder for decoded images [RUN/cache].")
 @click.option("--exclude", type=click.Path(path_type=Path, exists=True), help="Text file of image names to leave out, one a line.")
 @click.option("--steps", type=click.IntRange(1), help="Steps in all, instead of the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Objects a step, instead of the recipe's.")
@@ -49,6 +57,8 @@ def command(
     folder: Path | None,
     start_from: Path | None,
     init: Path | None,
+    bands: tuple[str, ...],
+    cache: Path | None,
     exclude: Path | None,
     steps: int | None,
     batch: int | None,
@@ -60,15 +70,18 @@ def command(
 ) -> None:
     """Train or fine-tune a model on labelled data.
 
-    One image in eight, chosen by its name, is held out for validation. Progress and losses go to RUN/log.jsonl, a checkpoint every two
+    One image in eight, chosen by its name, is held out for validation, together with the others that were cut from the same larger
+    picture. Images are decoded once, into files that all processes share. Progress and losses go to RUN/log.jsonl, a checkpoint every two
     minutes; the same command continues from it.
     """
     import torch
 
     from backend.segmenters import catalogue
+    from backend.training.bands import training_recipes
     from backend.training.loop import Run, train
     from backend.training.methods import method_of
     from backend.training.objects import Source, load_pools
+    from backend.training.pixel_cache import PixelCache
     from backend.training.recipes import recipe
     from backend.training.start import card, starting_network, write_result
 
@@ -80,12 +93,17 @@ def command(
     plan = chosen.optimisation
     chosen = replace(chosen, optimisation=replace(plan, steps=steps or plan.steps, batch=batch or plan.batch))
     names = frozenset(exclude.read_text().split()) if exclude is not None else frozenset[str]()
-    sources = [Source(path, weight, names) for path, weight in map(_source, data)]
-    net, pretrained = starting_network(model, start_from=start_from, init=init, seed=seed)
-    pools = load_pools(sources, min_area=chosen.min_area)
-    run = Run(folder or out.with_suffix(".run"), chosen, method_of(chosen, catalogue.entry(model)), seed, device, validate_every)
+    asked = tuple(map(parse_bands, bands))
+    recipes = training_recipes(catalogue.entry(model), asked, start_from)
+    sources = [Source(path, weight, names, bands=asked[0] if len(asked) == 1 else None) for path, weight in map(_source, data)]
+    net, pretrained = starting_network(model, start_from=start_from, init=init, seed=seed, recipes=recipes)
+    folder = folder or out.with_suffix(".run")
+    pools = load_pools(sources, min_area=chosen.min_area, recipes=recipes, cache=PixelCache(cache or folder / "cache"))
+    for note in pools[0].notes:
+        click.echo(f"note: {note}", err=True)
+    run = Run(folder, chosen, method_of(chosen, catalogue.entry(model)), seed, device, validate_every)
     weights, scores = train(net, pretrained, pools, run)
     started = start_from.name if start_from else init.name if init else "random weights"
     about = card(model, chosen, sources, pools, seed, started) | {"validation": scores}
-    write_result(out, model, weights, about)
+    write_result(out, model, weights, about, recipes)
     click.echo(json.dumps(about) if as_json else f"wrote {out}; validation {scores}")

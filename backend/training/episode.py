@@ -31,6 +31,8 @@ class EpisodeSettings:
     at once more before the next click. expansion, min_crop: the region of interest around the mask so far, as ZoomIn's expansion ratio and
     smallest side in native px; first_window: side in px of the one about the first click. whole, window: where nothing was found yet, how
     often the whole scene is looked at, and a window of about that side; else the object's own region. changes: of colour.
+    scales: smallest and largest factor that a scene is resized by; (1, 1) leaves the ground sampling distance of all but scenes of more
+    than MAX_SCENE px as it is.
     """
 
     input_size: int = 224
@@ -42,6 +44,7 @@ class EpisodeSettings:
     whole: float = 0.25
     window: float = 0.45
     changes: ColourChanges = DEFAULT_CHANGES
+    scales: tuple[float, float] = (0.6, 1.8)
 
 
 @dataclass(slots=True)
@@ -171,7 +174,7 @@ def new_episode(
     image: NDArray[np.uint8], item: PooledObject, settings: EpisodeSettings, rng: np.random.Generator, *, augment: bool
 ) -> Episode | None:
     """A scene round the object, cut and scaled at random, with its first click; None when too little of the object was left in it."""
-    scene, target = _cut(image, item, rng)
+    scene, target = _cut(image, item, settings.scales, rng)
     if augment:
         scene, target = dihedral(rng, scene, target)
         scene = colours(rng, scene, item.bands, settings.changes)
@@ -182,8 +185,10 @@ def new_episode(
     return episode if episode.add_click(rng if augment else None) else None
 
 
-def _cut(image: NDArray[np.uint8], item: PooledObject, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """A rectangle that holds the object's box centre, between 1.2 times the object and 700 px wide, resized by 0.6 to 1.8."""
+def _cut(
+    image: NDArray[np.uint8], item: PooledObject, scales: tuple[float, float], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    """A rectangle that holds the object's box centre, between 1.2 times the object and 700 px wide, resized by one of `scales`."""
     row0, col0, row1, col1 = item.box
     extent = max(row1 - row0, col1 - col0)
     low, high = max(96.0, 1.2 * extent), max(700.0, 1.5 * extent)
@@ -199,7 +204,7 @@ def _cut(image: NDArray[np.uint8], item: PooledObject, rng: np.random.Generator)
     if rows.start < rows.stop and cols.start < cols.stop:
         part = item.mask[rows.start - row0 : rows.stop - row0, cols.start - col0 : cols.stop - col0]
         target[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left] = part
-    scale = min(float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))), MAX_SCENE / max(height, width))
+    scale = min(float(np.exp(rng.uniform(np.log(scales[0]), np.log(scales[1])))), MAX_SCENE / max(height, width))
     size = (max(int(width * scale), 32), max(int(height * scale), 32))
     shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     scene = cv2.resize(image[top : top + height, left : left + width], size, interpolation=shrinking)

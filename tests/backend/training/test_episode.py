@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,16 @@ def test_every_cut_keeps_image_and_object_together() -> None:
         bright = episode.image[..., 0] > 100
         both, either = (bright & (episode.target == 1)).sum(), (bright | (episode.target == 1)).sum()
         assert both / either > 0.97
+
+
+def test_scenes_keep_their_scale_where_the_settings_say_so() -> None:
+    image = np.zeros((400, 400, 3), np.uint8)
+    item = PooledObject(0, "roof", (180, 180, 220, 220), np.ones((40, 40), np.int8))
+    made = [
+        new_episode(image, item, replace(SETTINGS, scales=(1.0, 1.0)), np.random.default_rng(seed), augment=False) for seed in range(40)
+    ]
+    areas = {int((episode.target == 1).sum()) for episode in made if episode is not None}
+    jittered = [new_episode(image, item, SETTINGS, np.random.default_rng(seed), augment=False) for seed in range(40)]
+    assert max(areas) == 1600  # whole objects keep their pixels, cut ones have fewer
+    assert len({int((episode.target == 1).sum()) for episode in jittered if episode is not None} - areas) > 10
+    assert max(int((episode.target == 1).sum()) for episode in jittered if episode is not None) > 2500

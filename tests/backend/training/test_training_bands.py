@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
 from test_pixel_cache import pixels_of, write_set
 
+from backend.commands.train import command
 from backend.errors import ContractError, ModelError, UsageError
 from backend.inference.click_maps import points_tensor
 from backend.segmenters import catalogue, registry
@@ -22,7 +25,9 @@ from backend.training.bands import channels_for, starting_weights, training_reci
 from backend.training.objects import load_pools
 from backend.training.pixel_cache import PixelCache
 from backend.training.sources import Source
+from backend.training.start import starting_network
 from converters.bands import DISPLAY_RECIPES
+from converters.errors import TaskError
 from converters.labelled import open_labelled
 
 RGB, IRRG, RGBIR = ("R", "G", "B"), ("IR", "R", "G"), ("R", "G", "B", "IR")
@@ -162,3 +167,31 @@ def test_a_model_remembers_its_bands_and_refuses_others(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected RGBIR"):
         channels_for(three, segmenter.recipes)
     assert replace(one, recipes=(RGBIR,)).bands == 4
+
+
+def test_the_command_widens_a_model_and_its_file_names_the_new_bands(tmp_path: Path) -> None:
+    """From a file for three bands to one for four, on images of four; decoded into the run's folder."""
+    start = weights_of(catalogue.entry("vitclick_tiny"), tmp_path)
+    four, out = write_set(tmp_path / "four", images=6, bands=4), tmp_path / "wide.safetensors"
+    words = ["--model", "vitclick_tiny", "--recipe", "scratch", "--steps", "2", "--batch", "2", "--out", str(out), "--from", str(start)]
+    result = CliRunner().invoke(command, ["--data", str(four), "--bands", "RGBIR", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert catalogue.entry(str(out)).recipes == (RGBIR,)
+    assert registry.load(str(out)).recipes == (RGBIR,)
+    cached = list((tmp_path / "wide.run/cache").glob("*.npy"))
+    assert len(cached) == 6 and np.load(cached[0]).shape == (70, 80, 4)
+    with pytest.raises(TaskError, match="has the bands RGB; expected RGBIR"):
+        CliRunner().invoke(command, ["--data", str(write_set(tmp_path / "three")), "--bands", "RGBIR", *words], catch_exceptions=False)
+
+
+def test_a_pretrained_part_for_three_bands_is_widened_too(tmp_path: Path) -> None:
+    entry = catalogue.entry("vitclick_tiny")
+    whole = registry.build(entry.family, entry.architecture).state_dict()
+    part = {name: tensor for name, tensor in whole.items() if name.startswith("patch_embed")}
+    save_file(part, tmp_path / "body.safetensors")
+    net, pretrained = starting_network("vitclick_tiny", start_from=None, init=tmp_path / "body.safetensors", seed=0, recipes=(RGBIR,))
+    weight = net.state_dict()["patch_embed.weight"]
+    assert pretrained == frozenset(part) and weight.shape[1] == 4
+    assert torch.equal(weight[:, :3], part["patch_embed.weight"]) and not weight[:, 3].any()
+    with pytest.raises(ModelError, match="cannot be widened to 1"):
+        starting_network("vitclick_tiny", start_from=None, init=tmp_path / "body.safetensors", seed=0, recipes=(("L",),))
