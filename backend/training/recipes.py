@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 
 from backend.errors import UsageError
 from backend.training.episode import EpisodeSettings
+from backend.training.focal_training import FocalSettings
+from backend.training.icl import IclSettings
+from backend.training.iterative import IterativeSettings
 from backend.training.optimisation import Optimisation
+from backend.training.published_recipes import PUBLISHED
 
-MethodSettings = EpisodeSettings
+MethodSettings = EpisodeSettings | IterativeSettings | IclSettings | FocalSettings
 """Settings of a way of training; `methods.method_of` knows which class they are for."""
 
 
@@ -40,6 +44,7 @@ RECIPES = {
     for recipe in (
         Recipe("aerial", EpisodeSettings(), _AERIAL, min_area=36),
         Recipe("scratch", EpisodeSettings(), replace(_AERIAL, lr=5e-4, pretrained_lr=None, layer_decay=1.0), min_area=36),
+        *(Recipe(name, one.method, one.optimisation, one.min_area) for name, one in PUBLISHED.items()),
     )
 }
 
