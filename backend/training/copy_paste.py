@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,24 @@ class Suem:
     visible: int = 20
 
     def mixed(self, scene: Scene, another: Callable[[], Scene | None], rng: np.random.Generator) -> Scene:
-        """`scene` after the three steps, each with its probability. another: draws a scene of the same size, augmented by itself; where it
-        gives none, the step is left out."""
+        """`scene` after the three steps, each with its probability.
+
+        another: draws a scene of the same size, augmented by itself. Where it gives none, or one in other bands, the step is left out:
+        pixels of two kinds of image are never mixed.
+        """
+
+        def alike() -> Scene | None:
+            other = another()
+            return other if other is not None and other.bands == scene.bands else None
+
         if rng.random() < self.paste_prob:
-            scene = self.on_another_image(scene, another(), rng)
+            scene = self.on_another_image(scene, alike(), rng)
         if rng.random() < self.paste_prob:
-            scene = self.with_another_object(scene, another, rng)
-        if rng.random() < self.mix_prob and (other := another()) is not None:
+            scene = self.with_another_object(scene, alike, rng)
+        if rng.random() < self.mix_prob and (other := alike()) is not None:
             everywhere = np.ones(scene.labels.shape, bool)
             # The scene is what is mixed in, so that it is never the fainter of the two.
-            scene = Scene(self._blended(other.image, scene.image, everywhere, rng), scene.labels)
+            scene = replace(scene, image=self._blended(other.image, scene.image, everywhere, rng))
         return scene
 
     def on_another_image(self, scene: Scene, other: Scene | None, rng: np.random.Generator) -> Scene:
@@ -46,7 +54,7 @@ class Suem:
             return scene
         inside = wanted(scene.labels)
         labels = np.where(inside, scene.labels, np.uint8(BACKGROUND))
-        return Scene(self._blended(other.image, scene.image, inside, rng), labels)
+        return replace(scene, image=self._blended(other.image, scene.image, inside, rng), labels=labels)
 
     def with_another_object(self, scene: Scene, another: Callable[[], Scene | None], rng: np.random.Generator) -> Scene:
         """*Exclusion*, *Union* or *Mixing* with equal chances: an object put over the scene.
@@ -61,9 +69,10 @@ class Suem:
                 continue
             way = rng.integers(3)
             if way == 2:
-                return Scene(self._blended(scene.image, other.image, pasted, rng), scene.labels)
+                return replace(scene, image=self._blended(scene.image, other.image, pasted, rng))
             image = np.where(pasted[..., None], other.image, scene.image)
-            return Scene(image, np.where(pasted, np.uint8(OTHER), scene.labels) if way == 0 else united(scene.labels, pasted))
+            labels = np.where(pasted, np.uint8(OTHER), scene.labels) if way == 0 else united(scene.labels, pasted)
+            return replace(scene, image=image, labels=labels)
         return scene
 
     def _blended(self, below: Image, above: Image, where: NDArray[np.bool_], rng: np.random.Generator) -> Image:

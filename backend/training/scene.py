@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.training.augment import RGB
+
 BACKGROUND = 0
 OTHER = 254  # of an object that is not wanted
 IGNORED = 255
@@ -16,10 +18,11 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """image: uint8 HxWxbands. labels: uint8 HxW, see `Labels`."""
+    """image: uint8 HxWxbands. labels: uint8 HxW, see `Labels`. bands: letters of the image's channels."""
 
     image: NDArray[np.uint8]
     labels: Labels
+    bands: tuple[str, ...] = RGB
 
     @property
     def target(self) -> NDArray[np.int8]:

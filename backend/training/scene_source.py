@@ -65,7 +65,7 @@ class SceneSource:
         if not anywhere and np.count_nonzero(wanted(labels)) < SMALLEST:
             return None
         seen = view.image(np.asarray(image[row0:row1, col0:col1]), (row0, col0))
-        return Scene(settings.augmentation.light(seen, item.bands, rng), labels)
+        return Scene(settings.augmentation.light(seen, item.bands, rng), labels, item.bands)
 
 
 class SeenOnce:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -114,6 +115,12 @@ def test_the_steps_come_with_their_probabilities_by_themselves() -> None:
 def test_without_another_scene_nothing_changes() -> None:
     rng = np.random.default_rng(5)
     assert all(Suem().mixed(SCENE, always(None), rng) is SCENE for _ in range(50))
+
+
+def test_images_in_other_bands_are_not_mixed_in() -> None:
+    rng = np.random.default_rng(6)
+    infrared = replace(flat(150, 18, 18), bands=("IR", "R", "G"))
+    assert all(Suem().mixed(SCENE, always(infrared), rng) is SCENE for _ in range(50))
 
 
 def test_what_is_united_belongs_to_the_object_it_lies_on_or_gets_a_number() -> None:
