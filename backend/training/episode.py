@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.training.augment import DEFAULT_CHANGES, ColourChanges, colours, dihedral
-from backend.training.objects import PooledObject
+from backend.training.copy_paste import Suem
+from backend.training.objects import Pool, PooledObject
+from backend.training.scene_mixing import AerialScene, mixed
 
 MAX_SCENE = 512  # longer side of a scene, pixels
 SMALLEST = 24  # object pixels that must be left in a scene
@@ -31,6 +33,8 @@ class EpisodeSettings:
     at once more before the next click. expansion, min_crop: the region of interest around the mask so far, as ZoomIn's expansion ratio and
     smallest side in native px; first_window: side in px of the one about the first click. whole, window: where nothing was found yet, how
     often the whole scene is looked at, and a window of about that side; else the object's own region. changes: of colour.
+    suem: copy-paste between scenes, None for none. click_weights: of the loss after the first click, the second, ... and all later ones;
+    none for equal ones.
     scales: smallest and largest factor that a scene is resized by; (1, 1) leaves the ground sampling distance of all but scenes of more
     than MAX_SCENE px as it is.
     """
@@ -45,6 +49,8 @@ class EpisodeSettings:
     window: float = 0.45
     changes: ColourChanges = DEFAULT_CHANGES
     scales: tuple[float, float] = (0.6, 1.8)
+    suem: Suem | None = None
+    click_weights: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -171,18 +177,38 @@ def _span(first: int, last: int, ratio: float, smallest: int, limit: int) -> tup
 
 
 def new_episode(
-    image: NDArray[np.uint8], item: PooledObject, settings: EpisodeSettings, rng: np.random.Generator, *, augment: bool
+    image: NDArray[np.uint8],
+    item: PooledObject,
+    settings: EpisodeSettings,
+    rng: np.random.Generator,
+    *,
+    augment: bool,
+    others: Pool | None = None,
 ) -> Episode | None:
-    """A scene round the object, cut and scaled at random, with its first click; None when too little of the object was left in it."""
+    """A scene round the object, cut and scaled at random, with its first click; None when too little of the object was left in it.
+
+    others: where the settings' copy-paste takes its other scenes from; None for no copy-paste.
+    """
+    cut = _scene(image, item, settings, rng, augment=augment)
+    if cut is None:
+        return None
+    if settings.suem is not None and others is not None:
+        cut = mixed(cut, lambda: _scene(*others.draw(rng), settings, rng, augment=augment), settings.suem, rng)
+    clicks = 1 + int(rng.choice(len(settings.chain), p=np.array(settings.chain) / sum(settings.chain)))
+    episode = Episode(cut[0], cut[1], clicks)
+    return episode if episode.add_click(rng if augment else None) else None
+
+
+def _scene(
+    image: NDArray[np.uint8], item: PooledObject, settings: EpisodeSettings, rng: np.random.Generator, *, augment: bool
+) -> AerialScene | None:
     scene, target = _cut(image, item, settings.scales, rng)
     if augment:
         scene, target = dihedral(rng, scene, target)
         scene = colours(rng, scene, item.bands, settings.changes)
     if (target == 1).sum() < SMALLEST or not (target == 0).any():
         return None
-    clicks = 1 + int(rng.choice(len(settings.chain), p=np.array(settings.chain) / sum(settings.chain)))
-    episode = Episode(scene, target, clicks)
-    return episode if episode.add_click(rng if augment else None) else None
+    return scene, target, item.bands
 
 
 def _cut(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from backend.inference.click_maps import points_tensor
+from backend.training.click_weights import weighted_mean
 from backend.training.episode import Episode, EpisodeSettings, new_episode
 from backend.training.losses import sample_loss
 from backend.training.method import StepLoss
@@ -28,7 +29,7 @@ class EpisodeTraining:
     def draw(self, pool: Pool, rng: np.random.Generator) -> Episode | None:
         """As in `Method`."""
         image, item = pool.draw(rng)
-        return new_episode(image, item, self.settings, rng, augment=True)
+        return new_episode(image, item, self.settings, rng, augment=True, others=pool)
 
     def loss(self, net: nn.Module, samples: Sequence[Episode], rng: np.random.Generator | None, device: str) -> StepLoss:
         """As in `Method`. The samples take the answers as their masks so far; `iou` is of these, over whole scenes."""
@@ -37,7 +38,7 @@ class EpisodeTraining:
         labels = torch.from_numpy(np.stack([look[1] for look in looks]))[:, None].to(device)
         logits = net(x, points_tensor([look[2] for look in looks]).to(device))
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
-        loss = sample_loss(logits, labels).mean()
+        loss = weighted_mean(sample_loss(logits, labels), [len(one.clicks) for one in samples], self.settings.click_weights)
         for episode, probability in zip(samples, torch.sigmoid(logits.detach())[:, 0].cpu().numpy(), strict=True):
             episode.learn(probability)
         return StepLoss(loss, {"iou": float(np.mean([episode.iou for episode in samples]))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backend.errors import UsageError
+from backend.training.copy_paste import Suem
 from backend.training.episode import EpisodeSettings
 from backend.training.focal_training import FocalSettings
 from backend.training.icl import IclSettings
@@ -44,6 +45,9 @@ RECIPES = {
     for recipe in (
         Recipe("aerial", EpisodeSettings(), _AERIAL, min_area=36),
         Recipe("scratch", EpisodeSettings(), replace(_AERIAL, lr=5e-4, pretrained_lr=None, layer_decay=1.0), min_area=36),
+        # What ICL has and the aerial recipe has not, each by itself: to be compared with it.
+        Recipe("aerial_icl", EpisodeSettings(click_weights=(1.0, 2.0, 3.0)), _AERIAL, min_area=36),
+        Recipe("aerial_suem", EpisodeSettings(suem=Suem()), _AERIAL, min_area=36),
         *(Recipe(name, one.method, one.optimisation, one.min_area) for name, one in PUBLISHED.items()),
     )
 }
