@@ -16,7 +16,7 @@ from backend.evaluation.parity_predictor import as_clicks, compare_lists
 from backend.inference.encoding import placed
 from backend.inference.segmenter import State
 from backend.segmenters import sam
-from backend.segmenters.sam import SamEncoding, SamMemory, SamSegmenter
+from backend.segmenters.sam_segmenter import SamEncoding, SamMemory, SamSegmenter
 from converters.frames import Box, Click
 
 EMBEDDING_TOLERANCE = 1e-3

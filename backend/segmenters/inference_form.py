@@ -86,12 +86,12 @@ def _rewrite_mlp(module: nn.Module, *, low: bool, pack: bool) -> None:
 
 
 def _rewrite_attention(module: nn.Module, *, low: bool, on_cpu: bool, pack: bool) -> None:
-    """Attention of a ViT in bfloat16 from the projection to the product with the values: timm's, and SAM's with its relative positions."""
+    """Attention of a ViT in bfloat16 from the projection to the product with the values: timm's, and SAM's with relative positions."""
     projection = module._modules.get("qkv")
     if not low or not isinstance(projection, nn.Linear):
         return
     module.qkv = _linear(projection, low=True, pack=pack, keep=True)
-    for name in ("rel_pos_h", "rel_pos_w"):
+    for name in ("rel_pos_h", "rel_pos_w", "attention_biases"):
         if name in module._parameters:
             setattr(module, name, nn.Parameter(getattr(module, name).to(torch.bfloat16), requires_grad=False))
     if on_cpu and hasattr(module, "fused_attn"):  # two products and a softmax take half the time of torch's fused kernel there

@@ -42,7 +42,9 @@ class TinyViTEncoder(nn.Module):
         self.patch_embed.conv1 = ConvNorm(bands, widths[0] // 2)
         self.patch_embed.conv2 = ConvNorm(widths[0] // 2, widths[0])
         self.stages = body.stages
-        self.stages[-1].downsample.conv2.conv.stride = (1, 1)
+        last = self.stages[-1].get_submodule("downsample.conv2.conv")
+        assert isinstance(last, nn.Conv2d)  # timm's
+        last.stride = (1, 1)
         self.neck = nn.Sequential(
             nn.Conv2d(widths[-1], out, 1, bias=False), LayerNorm2d(out), nn.Conv2d(out, out, 3, padding=1, bias=False), LayerNorm2d(out)
         )
@@ -50,6 +52,11 @@ class TinyViTEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The image embedding."""
         return self.finish(self.begin(x))
+
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """What the names of the parameters begin with that `finish` uses."""
+        return f"stages.{len(self.stages) - 1}.", "neck."
 
     def begin(self, x: Tensor) -> Tensor:
         """All but the last stage: [B, widths[-2], S / 4, S / 4]. The costly part, at resolutions up to the image's."""

@@ -51,7 +51,7 @@ def test_a_converted_checkpoint_predicts_the_same_bits(one, tmp_path, monkeypatc
     torch.save(weights(one) if one.family == "sam" else {"state_dict": weights(one), "config": config(**stated.get(one.family, {}))}, path)
     forget(monkeypatch)
     done = convert(path, out)
-    assert done.recognised == Recognised(one.family, "tiny")
+    assert done.recognised == Recognised(one.family, one.architecture)
     entry = catalogue.entry(str(out))
     same_use = replace(entry, threshold=one.threshold, zoom_in=one.zoom_in, flip=one.flip, input_size=one.input_size)
     assert np.array_equal(maps(registry.load_entry(same_use)), maps(registry.load(one.name)))

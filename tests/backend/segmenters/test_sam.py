@@ -9,7 +9,7 @@ import torch
 from backend.errors import ContractError
 from backend.inference.cfr import Cascade, CascadedSegmenter
 from backend.segmenters import registry
-from backend.segmenters.sam import SamSegmenter
+from backend.segmenters.sam_segmenter import SamSegmenter
 from converters.frames import Box, Click
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8)
