@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from timm.layers.drop import DropPath
 from timm.models.pvt_v2 import Attention, OverlapPatchEmbed
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 NORM_EPS = 1e-6  # of blocks and stages; the norms inside timm's two modules have PyTorch's 1e-5, as the originals do
 HEADS = (1, 2, 5, 8)
+MOST_SKIPPED = 0.1  # how often training skips the last block's residuals; the first block's never, linear between
 REDUCTIONS = (8, 4, 2, 1)  # keys and values of stage i are taken from a map so many times smaller
 
 
@@ -47,8 +49,9 @@ class MixMlp(nn.Module):
 class Block(nn.Module):
     """Pre-norm attention and MLP. timm's PVTv2 attention is this one exactly (q, fused k|v, reduced by a strided convolution)."""
 
-    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+    def __init__(self, channels: int, heads: int, reduction: int, skipped: float = 0.0) -> None:
         super().__init__()
+        self.drop_path = DropPath(skipped)  # of a sample's residuals, in training only
         self.norm1 = nn.LayerNorm(channels, eps=NORM_EPS)
         self.attn = Attention(channels, num_heads=heads, sr_ratio=reduction, qkv_bias=True)
         self.norm2 = nn.LayerNorm(channels, eps=NORM_EPS)
@@ -56,8 +59,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Tokens [B, h * w, C] of a grid of `size` (h, w) -> the same shape."""
-        x = x + self.attn(self.norm1(x), list(size))
-        return x + self.mlp(self.norm2(x), size)
+        x = x + self.drop_path(self.attn(self.norm1(x), list(size)))
+        return x + self.drop_path(self.mlp(self.norm2(x), size))
 
 
 class MixVisionTransformer(nn.Module):
@@ -75,8 +78,9 @@ class MixVisionTransformer(nn.Module):
         self.patch_embed3 = OverlapPatchEmbed(3, 2, c2, c3)
         self.patch_embed4 = OverlapPatchEmbed(3, 2, c3, c4)
         self.patch_embed_side1 = OverlapPatchEmbed(7, 4, 3, c1)
+        skipped = (MOST_SKIPPED * number / (sum(depths) - 1) for number in range(sum(depths)))
         self.block1, self.block2, self.block3, self.block4 = (
-            nn.ModuleList(Block(channels[i], heads[i], REDUCTIONS[i]) for _ in range(depths[i])) for i in range(4)
+            nn.ModuleList(Block(channels[i], heads[i], REDUCTIONS[i], next(skipped)) for _ in range(depths[i])) for i in range(4)
         )
         self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(c, eps=NORM_EPS) for c in channels)
 
