@@ -171,10 +171,26 @@ def pools(sources: Sequence[Source], min_area: int, cache: Path) -> tuple[dict[s
     load_pools(sources, min_area=min_area, cache=PixelCache(cache))
     again = time.perf_counter() - start
     held = replace(cached, images=[np.array(image) for image in cached.images])
-    nbytes = sum(file.stat().st_size for file in cache.iterdir())
+    nbytes = _bytes_of(cached)
     decoded = replace(cached, images=DecodedEachTime(sources, min_area))
     every = {"decoded at every draw": decoded, "held in memory": held, "cache": cached}
     return every, {"bytes": nbytes, "first_s": seconds, "again_s": again, "objects": len(cached.objects), "images": len(cached.images)}
+
+
+def _bytes_of(pool: Pool) -> int:
+    """What the pool's images and masks take on disk, patches of one image counted by themselves."""
+    return sum(image.nbytes for image in pool.images) + sum(item.mask.nbytes for item in pool.objects)
+
+
+def network_side(method: Any, model: str) -> int:
+    """Side of the square with as many pixels as the recipe's network input."""
+    settings = getattr(method, "settings", None)
+    scene = getattr(settings, "scene", settings)
+    if hasattr(scene, "crop"):
+        height, width = scene.crop  # type: ignore[union-attr]
+        return round((height * width) ** 0.5 / 32) * 32
+    fixed = catalogue.entry(model).input_size
+    return getattr(settings, "input_size", None) or (fixed[0] if fixed else 224)
 
 
 def needs(arguments: argparse.Namespace, side: int) -> dict[str, Any]:
@@ -239,8 +255,7 @@ def main() -> None:
             measured(images, every[images], method, count, arguments.seconds) for images, count in tqdm(jobs, desc="measuring", leave=False)
         ]
         host = host_ms(every["cache"], method)
-    side = catalogue.entry(arguments.model).input_size or (224, 224)
-    need = needs(arguments, side[0])
+    need = needs(arguments, network_side(method, arguments.model))
     print(table(rows, cache, need, host))
     if arguments.json:
         document = {"rows": [asdict(row) for row in rows], "cache": cache, "need": need, "host_ms": host, "cores": os.cpu_count()}
