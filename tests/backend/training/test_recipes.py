@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+import torch
 from click_scenes import squares
 
 from backend.errors import UsageError
@@ -145,3 +146,20 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 def test_recipes_are_values() -> None:
     assert all(isinstance(one, Recipe) and one.name == name for name, one in RECIPES.items())
     assert len({hash(one) for one in RECIPES.values()}) == len(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("ritm_cocolvis", "ritm_tiny"), ("icl_cocolvis", "simpleclick_tiny"), ("focalclick_segformer", "focalclick_tiny")]
+)
+def test_a_step_in_bf16_has_finite_gradients_and_a_float32_loss(name: str, model: str) -> None:
+    entry = catalogue.entry(model)
+    method, net = method_of(recipe(name), entry), registry.build(entry.family, entry.architecture).train()
+    rng, pool = np.random.default_rng(1), squares()
+    batch = [sample for sample in (method.draw(pool, rng) for _ in range(12)) if sample is not None][:2]
+    with torch.autocast("cpu", torch.bfloat16):
+        step = method.loss(net, batch, rng, "cpu")
+    assert step.loss.dtype == torch.float32 and bool(step.loss.isfinite())
+    step.loss.backward()
+    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    assert gradients and all(bool(one.isfinite().all()) for one in gradients)
+    assert net.training and all(np.isfinite(value) for value in step.scalars.values())
