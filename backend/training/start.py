@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +59,30 @@ def starting_network(
 
 
 def card(name: str, recipe: Recipe, sources: Sequence[Source], pools: tuple[Pool, Pool], seed: int, started: str) -> dict[str, Any]:
-    """What a reader of the weights must know, as JSON values: data, counts, recipe, seed, start."""
+    """What a reader of the weights must know, as JSON values: data, counts, recipe, seed, start, code."""
     return {
         "model": name,
         "data": [{"name": source.name, "weight": source.weight} for source in sources],
         "objects": {"training": len(pools[0].objects), "validation": len(pools[1].objects)},
-        "recipe": asdict(recipe),
+        "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
         "seed": seed,
         "started_from": started,
+        "code": code_version(),
     }
+
+
+def code_version() -> dict[str, str | None]:
+    """version of the package, and the commit of its checkout, with `+changes` where files differ from it; None where there is no git."""
+    package = Path(__file__).resolve().parents[2]
+    git = ["git", "-C", str(package), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+    commit = None
+    if (package / ".git").exists():
+        with suppress(OSError, subprocess.SubprocessError):
+            commit = subprocess.run(git, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    try:
+        return {"version": metadata.version("rsiseg"), "commit": commit}
+    except metadata.PackageNotFoundError:
+        return {"version": None, "commit": commit}
 
 
 def write_result(out: Path, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], recipes: Recipes | None = None) -> None:

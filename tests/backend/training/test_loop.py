@@ -1,158 +1,237 @@
-"""The loop on a small synthetic set: it learns, it resumes, it holds images out, its result is a segmenter."""
+"""The loop: it goes on where it was, with the same losses; it stops when asked; it keeps the best; it refuses another run's checkpoint."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+from scene_pools import scene_pool
+from torch import Tensor, nn
 
-from backend.commands.train import _source, command
 from backend.errors import ModelError, UsageError
 from backend.segmenters import registry
 from backend.segmenters.vitclick import VitClick
-from backend.training.episode import EpisodeSettings
+from backend.training.episode import Episode, EpisodeSettings
 from backend.training.episode_training import EpisodeTraining
-from backend.training.loop import Run, schedule, train, validate
-from backend.training.objects import Pool, PooledObject, Source, is_held_out, load_pools
-from backend.training.recipes import Recipe, recipe
-from backend.training.start import starting_network, write_result
+from backend.training.loop import train
+from backend.training.objects import Pool, PooledObject
+from backend.training.optimisation import Optimisation
+from backend.training.run import BEST, Outcome, Run, Validated
 
-EPISODES = EpisodeSettings(input_size=56, min_crop=24)
-SMALL = Recipe("small", EPISODES, replace(recipe("scratch").optimisation, batch=4, steps=60, warmup=5), min_area=40)
+PLAN = Optimisation(lr=1e-3, batch=2, steps=8, warmup=2, clip=1.0, ema=0.9)
+METHOD = EpisodeTraining(EpisodeSettings(input_size=28))
 
 
-def run_of(folder: Path, steps: int = SMALL.optimisation.steps, validate_every: int = 1000, name: str = "small") -> Run:
-    chosen = replace(SMALL, name=name, optimisation=replace(SMALL.optimisation, steps=steps))
-    return Run(folder, chosen, EpisodeTraining(EPISODES), 0, "cpu", validate_every)
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bright rectangles on a dark, noisy ground: 24 images of 96 px with their label raster."""
-    folder = tmp_path_factory.mktemp("squares")
-    (folder / "images").mkdir()
-    (folder / "labels").mkdir()
-    rng = np.random.default_rng(3)
-    for number in range(24):
-        image = rng.integers(20, 70, (96, 96, 3), dtype=np.uint8)
-        label = np.zeros((96, 96), np.uint8)
-        row, col = rng.integers(8, 40, 2)
-        high, wide = rng.integers(20, 44, 2)
-        image[row : row + high, col : col + wide] += 150
-        label[row : row + high, col : col + wide] = 1
-        cv2.imwrite(str(folder / "images" / f"tile_{number:02d}.png"), image)
-        cv2.imwrite(str(folder / "labels" / f"tile_{number:02d}.png"), label)
-    (folder / "classes.json").write_text(json.dumps({"classes": {"roof": 1}, "ignore": [], "background": [0]}))
-    return folder
+def pool() -> Pool:
+    return scene_pool([0], 512, 60)
 
 
-def losses(folder: Path) -> list[float]:
-    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [row["loss"] for row in rows if "loss" in row]
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return registry.build("vitclick", "tiny")
 
 
-def test_a_short_run_learns_and_its_weights_answer_clicks(squares: Path, tmp_path: Path) -> None:
-    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
-    net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-    assert pretrained == frozenset()
-    run = run_of(tmp_path / "run")
-    weights, scores = train(net, pretrained, pools, run)
-    history = losses(run.folder)
-    assert len(history) == SMALL.optimisation.steps
-    assert np.mean(history[-10:]) < 0.7 * np.mean(history[:10])
-    assert scores["miou@5"] > 0.5
-    write_result(tmp_path / "w.safetensors", "vitclick_tiny", weights, {"seed": 0})
-    segmenter = registry.load(str(tmp_path / "w.safetensors"))
-    assert segmenter.name == "w"
-    assert json.loads((tmp_path / "w.json").read_text()) == {"seed": 0}
+def trained(pool: Pool, run: Run, plan: Optimisation = PLAN, method: EpisodeTraining = METHOD, validation: object = None) -> Outcome:
+    return train(network(), frozenset(), pool, method, plan, run, validation)  # type: ignore[arg-type] - a test's own
 
 
-def test_an_interrupted_run_goes_on_where_its_checkpoint_was(squares: Path, tmp_path: Path) -> None:
-    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
-    folder = tmp_path / "run"
-    for steps in (3, 7):  # the first run ends after 3 steps; the second finds its checkpoint
-        net, pretrained = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-        train(net, pretrained, pools, run_of(folder, steps))
-    steps_done = [row["step"] for row in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "loss" in row]
-    assert steps_done == list(range(7))
-    assert torch.load(folder / "checkpoint.pt", weights_only=True)["step"] == 7
-    with pytest.raises(ModelError, match="recipe"):
-        net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-        train(net, frozenset(), pools, run_of(folder, name="other"))
+def rows(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(squares: Path, tmp_path: Path) -> None:
-    pools = load_pools([Source(squares)], min_area=SMALL.min_area)
-    run = run_of(tmp_path / "run", 1)
-    train(starting_network("vitclick_tiny", start_from=None, init=None, seed=0)[0], frozenset(), pools, run)
-    other = VitClick(width=96, depth=2, heads=2, taps=(1, 2), grid=8)
-    with pytest.raises(ModelError, match="another architecture"):
-        train(other, frozenset(), pools, run)
+class Interrupted(EpisodeTraining):
+    """Ctrl-C is pressed while the sample of a certain number of losses is learned from."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(METHOD.settings)
+        self.left = at
+
+    def loss(self, *arguments: object) -> object:  # type: ignore[override]
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().loss(*arguments)  # type: ignore[arg-type]
+
+
+def test_ctrl_c_ends_the_step_and_saves_and_the_next_run_does_what_one_run_would_have_done(pool: Pool, tmp_path: Path) -> None:
+    whole = trained(pool, Run(tmp_path / "whole"))
+    assert whole.finished and whole.steps == 8
+    stopped = trained(pool, Run(tmp_path / "parts"), method=Interrupted(3))
+    assert not stopped.finished and stopped.steps == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with (tmp_path / "parts" / "log.jsonl").open("a") as log:  # steps after the checkpoint, of a process that was killed
+        log.write('{"step": 3, "loss": 9.0}\n{"ste')
+    finished = trained(pool, Run(tmp_path / "parts"))
+    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert [row["step"] for row in rows(tmp_path / "parts")] == list(range(8))
+    for name, value in whole.weights.items():
+        assert torch.equal(value, finished.weights[name])
+
+
+def test_a_finished_run_is_not_trained_again(pool: Pool, tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=1)
+    first = trained(pool, Run(tmp_path), plan)
+    log = (tmp_path / "log.jsonl").read_bytes()
+    again = trained(pool, Run(tmp_path), plan)
+    assert again.finished and (tmp_path / "log.jsonl").read_bytes() == log
+    assert all(torch.equal(value, again.weights[name]) for name, value in first.weights.items())
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_loader_processes_change_nothing(pool: Pool, tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=4)
+    trained(pool, Run(tmp_path / "none"), plan)
+    trained(pool, Run(tmp_path / "two", workers=2), plan)
+    assert (tmp_path / "none" / "log.jsonl").read_bytes() == (tmp_path / "two" / "log.jsonl").read_bytes()
+
+
+def test_another_seed_is_another_run(pool: Pool, tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=1)
+    trained(pool, Run(tmp_path / "a"), plan)
+    trained(pool, Run(tmp_path / "b", seed=1), plan)
+    assert rows(tmp_path / "a") != rows(tmp_path / "b")
+
+
+def test_what_belongs_to_another_run_is_refused_in_a_sentence(pool: Pool, tmp_path: Path) -> None:
+    plan, run = replace(PLAN, steps=1), Run(tmp_path, conditions={"recipe": "one", "data": ["a", 1.0]})
+    trained(pool, run, plan)
+    for other, words in (
+        (replace(run, seed=3), "its seed is 0, now 3 is asked for"),
+        (replace(run, precision="bf16-mixed"), "its precision"),
+        (replace(run, conditions={"recipe": "two", "data": ["a", 1.0]}), 'its recipe is "one", now "two" is asked for'),
+        (replace(run, conditions={"recipe": "one", "data": ["b", 1.0]}), "its data is"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            trained(pool, other, plan)
+    with pytest.raises(ModelError, match=r"its plan.steps is 1, now 2 is asked for; .* choose another run folder"):
+        trained(pool, run, replace(plan, steps=2))
+    with pytest.raises(ModelError, match=r"its network\."):
+        train(VitClick(width=96, depth=2, heads=2, taps=(1, 2), grid=8), frozenset(), pool, METHOD, plan, run)
+
+
+class Accumulated(EpisodeTraining):
+    """Notes how many samples it is asked for at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(METHOD.settings)
+        self.sizes: list[int] = []
+
+    def loss(self, net: nn.Module, samples: list[Episode], rng: np.random.Generator | None, device: str) -> object:  # type: ignore[override]
+        self.sizes.append(len(samples))
+        return super().loss(net, samples, rng, device)
+
+
+def test_a_batch_in_parts_is_still_one_step(pool: Pool, tmp_path: Path) -> None:
+    method = Accumulated()
+    trained(pool, Run(tmp_path), replace(PLAN, steps=2, batch=5, accumulate=2), method)
+    assert method.sizes == [3, 2, 3, 2]
+    assert [row["step"] for row in rows(tmp_path)] == [0, 1]
+
+
+def test_gradients_of_parts_add_up_to_that_of_the_batch(tmp_path: Path) -> None:
+    """A method without chance: two samples together, or one after the other."""
+
+    class Mean:
+        def draw(self, pool: Pool, rng: np.random.Generator) -> float:
+            return float(rng.random())
+
+        def loss(self, net: nn.Module, samples: list[float], rng: np.random.Generator, device: str) -> object:
+            from backend.training.method import StepLoss
+
+            return StepLoss(torch.stack([(net(torch.tensor([[sample]])) - 3.0).square().sum() for sample in samples]).mean())
+
+        def going_on(self, samples: list[float], rng: np.random.Generator) -> list[float]:
+            return []
+
+        def packed(self, sample: float) -> dict[str, Tensor]:
+            return {"sample": torch.tensor(sample)}
+
+        def unpacked(self, tensors: Mapping[str, Tensor]) -> float:
+            return float(tensors["sample"])
+
+    found = []
+    for parts in (1, 2, 4):
+        torch.manual_seed(0)
+        net = nn.Linear(1, 1)
+        plan = Optimisation(lr=0.1, batch=4, steps=3, accumulate=parts, ema=0.0)
+        empty = Pool((), (), np.zeros(0))
+        found.append(train(net, frozenset(), empty, Mean(), plan, Run(tmp_path / str(parts))).weights)  # type: ignore[arg-type]
+    assert torch.allclose(found[0]["weight"], found[1]["weight"]) and torch.allclose(found[0]["weight"], found[2]["weight"])
+
+
+@dataclass
+class Judge:
+    """Says what it is told to say, and keeps what it is given."""
+
+    costs: list[float]
+    seen: list[int] = field(default_factory=list)
+
+    def judge(self, weights: Mapping[str, Tensor], step: int) -> Validated:
+        self.seen.append(step)
+        cost = self.costs[len(self.seen) - 1]
+        return Validated({"noc90": cost}, cost)
+
+    def write(self, path: Path, weights: Mapping[str, Tensor]) -> None:
+        save_file({name: value.contiguous() for name, value in weights.items()}, path)
+
+
+def test_the_weights_of_the_best_validation_are_kept_also_over_an_interruption(pool: Pool, tmp_path: Path) -> None:
+    judge = Judge([9.0, 4.0, 6.0, 5.0])
+    assert not trained(pool, Run(tmp_path, validate_every=2), method=Interrupted(5), validation=judge).finished
+    outcome = trained(pool, Run(tmp_path, validate_every=2), validation=judge)
+    assert judge.seen == [2, 4, 6, 8]
+    assert outcome.best_step == 4 and outcome.scores == {"noc90": 4.0}
+    kept = load_file(tmp_path / BEST)
+    assert all(torch.equal(value, outcome.weights[name]) for name, value in kept.items())
+    assert [row["validation"] for row in rows(tmp_path) if "validation" in row] == [{"noc90": cost} for cost in judge.costs]
 
 
 def test_labels_that_can_never_be_clicked_end_the_run(tmp_path: Path) -> None:
     everything = PooledObject(0, "all", (0, 0, 64, 64), np.ones((64, 64), np.int8))
-    pool = Pool((np.zeros((64, 64, 3), np.uint8),), (everything,), np.ones(1))
-    run = run_of(tmp_path / "run", validate_every=1)
-    net, _ = starting_network("vitclick_tiny", start_from=None, init=None, seed=0)
-    assert validate(net, pool, run) == {}
+    hopeless = Pool((np.zeros((64, 64, 3), np.uint8),), (everything,), np.ones(1))
     with pytest.raises(UsageError, match="check the labels"):
-        train(net, frozenset(), (pool, pool), run)
+        trained(hopeless, Run(tmp_path))
 
 
-def test_a_share_is_a_positive_number_after_the_last_equals_sign(tmp_path: Path) -> None:
-    (tmp_path / "a=2").mkdir()
-    assert _source(str(tmp_path / "a=2")) == (tmp_path / "a=2", 1.0)
-    assert _source(f"{tmp_path / 'a=2'}=0.5") == (tmp_path / "a=2", 0.5)
-    for weight in ("x", "0", "-1", "nan", "inf"):
-        with pytest.raises(UsageError, match="no weight"):
-            _source(f"set={weight}")
+def test_a_loss_that_is_no_number_ends_the_run_and_says_what_to_do(pool: Pool, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"loss of step \d is (nan|inf).* lower learning rate"):
+        trained(pool, Run(tmp_path), replace(PLAN, lr=1e30, clip=0.0))
 
 
-def test_validation_images_are_held_out_whole_and_by_name(squares: Path) -> None:
-    training, validation = load_pools([Source(squares)], min_area=SMALL.min_area)
-    held_out = [f"tile_{number:02d}.png" for number in range(24) if is_held_out(f"tile_{number:02d}.png")]
-    assert 0 < len(held_out) < 12
-    assert len({item.image for item in validation.objects}) == len(held_out)
-    assert not {item.image for item in validation.objects} & {item.image for item in training.objects}
+def test_devices_that_cannot_share_the_batch_or_are_not_there_are_refused(pool: Pool, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 3 devices"):
+        trained(pool, Run(tmp_path, devices=3))
+    with pytest.raises(UsageError, match="no such device"):
+        trained(pool, Run(tmp_path, device="abacus"))
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="torch finds no GPU here"):
+            trained(pool, Run(tmp_path, device="cuda"))
 
 
-def test_sources_share_the_draws_by_their_weights(squares: Path) -> None:
-    training, _ = load_pools([Source(squares, 3.0), Source(squares, 1.0)], min_area=SMALL.min_area)
-    half = len(training.objects) // 2
-    assert training.probabilities[:half].sum() == pytest.approx(0.75)
-    assert training.probabilities.sum() == pytest.approx(1.0)
+def test_curves_are_written_for_tensorboard(pool: Pool, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-
-def test_the_learning_rate_rises_stays_and_falls() -> None:
-    shape = replace(recipe("aerial").optimisation, steps=100, warmup=10, decay_share=0.2)
-    assert schedule(0, shape) == pytest.approx(0.1)
-    assert schedule(50, shape) == 1.0
-    assert schedule(90, shape) == pytest.approx(0.5)
-    assert schedule(99, shape) == pytest.approx(0.05)
-
-
-def test_unusable_input_is_named(squares: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no object"):
-        load_pools([Source(squares)], min_area=10**6)
-    with pytest.raises(UsageError, match="one of"):
-        recipe("unheard-of")
-    runner = CliRunner()
-    wrong = runner.invoke(command, ["--data", str(squares), "--out", str(tmp_path / "w.pth")])
-    assert isinstance(wrong.exception, UsageError) and ".safetensors" in str(wrong.exception)
-
-
-def test_the_command_trains_and_prints_its_card(squares: Path, tmp_path: Path) -> None:
-    out = tmp_path / "w.safetensors"
-    words = ["--data", str(squares), "--model", "vitclick_tiny", "--recipe", "scratch", "--steps", "2", "--batch", "2"]
-    result = CliRunner().invoke(command, [*words, "--out", str(out), "--json"])
-    assert result.exit_code == 0, result.output
-    about = json.loads(result.stdout)
-    assert about["model"] == "vitclick_tiny" and about["recipe"]["optimisation"]["steps"] == 2 and about["validation"].keys() >= {"miou@1"}
-    assert out.is_file() and out.with_suffix(".json").is_file()
+    trained(pool, Run(tmp_path, validate_every=2), replace(PLAN, steps=2), validation=Judge([3.0]))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    names = {"train/loss", "train/iou", "train/lr", "pace/samples/s", "pace/seconds waiting for data", "validation/noc90"}
+    assert names <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("train/loss")] == [0, 1]
