@@ -94,6 +94,7 @@ def _rewrite_attention(module: nn.Module, *, low: bool, on_cpu: bool, pack: bool
     for name in ("rel_pos_h", "rel_pos_w", "attention_biases"):
         if name in module._parameters:
             setattr(module, name, nn.Parameter(getattr(module, name).to(torch.bfloat16), requires_grad=False))
+    module.train(module.training)  # makes TinyViT forget the biases it has laid out already
     if on_cpu and hasattr(module, "fused_attn"):  # two products and a softmax take half the time of torch's fused kernel there
         setattr(module, "fused_attn", False)  # noqa: B010 - no module's type knows the name
 

@@ -20,7 +20,7 @@ from backend.segmenters.tiny_vit_sam import miniature, tiny_vit_sam
 # Of red, green and blue in 0..255, as the package has them.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-TINY_VIT = {"tiny_vit_256": tiny_vit_sam, "tiny_vit_64": miniature}
+TINY_VIT = {"tiny_vit_256": tiny_vit_sam, "tiny_vit_128": partial(tiny_vit_sam, side=128), "tiny_vit_64": miniature}
 
 
 def assemble(net: nn.Module, entry: Entry, version: str, device: torch.device) -> Segmenter:
@@ -32,7 +32,7 @@ def assemble(net: nn.Module, entry: Entry, version: str, device: torch.device) -
     return whole
 
 
-@register("sam", architectures=("vit_b", "vit_l", "vit_h", "tiny_vit_256", "tiny", "tiny_vit_64"), assemble=assemble)
+@register("sam", architectures=("vit_b", "vit_l", "vit_h", "tiny_vit_256", "tiny_vit_128", "tiny", "tiny_vit_64"), assemble=assemble)
 def build(architecture: str, bands: int = 3) -> nn.Module:
     """The network of a published checkpoint; `tiny` and `tiny_vit_64` are the same in miniature, for tests. bands: of the image."""
     if architecture in TINY_VIT:

@@ -70,9 +70,12 @@ class TinyViTEncoder(nn.Module):
         return self.neck(self.stages[-1](x))
 
 
-def tiny_vit_sam(bands: int = 3) -> Sam:
-    """The network of `lite_medsam.pth`, its weights as the constructors leave them."""
-    return assembled(TinyViTEncoder(bands), width=256, heads=8, mlp=2048, bands=bands)
+def tiny_vit_sam(bands: int = 3, *, side: int = 256) -> Sam:
+    """The network of `lite_medsam.pth`, its weights as the constructors leave them.
+
+    side: px of the image it sees. No weight depends on it; half of the original's 256 px cost a quarter of the time.
+    """
+    return assembled(TinyViTEncoder(bands, img_size=side), width=256, heads=8, mlp=2048, bands=bands)
 
 
 def miniature(bands: int = 3) -> Sam:

