@@ -30,11 +30,12 @@ def _source(text: str) -> tuple[Path, float]:
 
 @click.command("train")
 @click.option("--data", "data", multiple=True, required=True, help="Labelled set (as for bench), or SET=WEIGHT for its share; repeatable.")
-@click.option("--model", "model", default="default", show_default=True, help="Registry name of the architecture.")
-@click.option("--recipe", "recipe_name", default="aerial", show_default=True, help="Hyper-parameters by name.")
+@click.option("--model", "model", help="Registry name of the architecture.  [default: that of --from, else default]")
+@click.option("--recipe", "recipe_name", help="Hyper-parameters by name.  [default: fine_tune with --from, else aerial]")
 @click.option("--out", "out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Weight file (.safetensors) to write.")
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of checkpoints and log [OUT with .run].")
-@click.option("--from", "start_from", type=click.Path(path_type=Path, exists=True), help="Weight file to fine-tune.")
+@click.option("--from", "start_from", help="Weights to fine-tune: a registry name such as default, or a weight file.")
+@click.option("--force", is_flag=True, help="Write fine-tuned weights that are no better too.")
 @click.option("--init", "init", type=click.Path(path_type=Path, exists=True), help="Pretrained part, such as a body.")
 @click.option(
     "--bands",
@@ -58,11 +59,12 @@ def _source(text: str) -> tuple[Path, float]:
 @click.option("--json", "as_json", is_flag=True, help="Print the card on standard output.")
 def command(
     data: tuple[str, ...],
-    model: str,
-    recipe_name: str,
+    model: str | None,
+    recipe_name: str | None,
     out: Path,
     folder: Path | None,
-    start_from: Path | None,
+    start_from: str | None,
+    force: bool,
     init: Path | None,
     bands: tuple[str, ...],
     cache: Path | None,
@@ -86,10 +88,14 @@ def command(
     picture. Images are decoded once, into files that all processes share. RUN holds a checkpoint of the last two minutes, from which the
     same command goes on, best.safetensors, log.jsonl, TensorBoard's files, and pages of example masks (examples/index.html). OUT is what
     needed the fewest clicks on held-out objects (NoC80 + NoC90).
+
+    With --from, the weights before and after click on the held-out objects, and OUT is written only if it needs fewer clicks beyond chance.
     """
     import cv2
     import torch
 
+    from backend.segmenters.catalogue import DEFAULT
+    from backend.training.fine_tuning import weights_to_start_from
     from backend.training.recipes import recipe
     from backend.training.sources import Source
     from backend.training.training_run import Order, carry_out
@@ -99,7 +105,8 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
-    chosen = recipe(recipe_name)
+    before, its_model = (None, None) if start_from is None else weights_to_start_from(start_from)
+    chosen = recipe(recipe_name or ("aerial" if before is None else "fine_tune"))
     asked_for = {"steps": steps, "batch": batch, "accumulate": accumulate}
     plan = replace(chosen.optimisation, **{name: value for name, value in asked_for.items() if value is not None})
     names = frozenset(exclude.read_text().split()) if exclude is not None else frozenset[str]()
@@ -107,12 +114,13 @@ def command(
     folder = folder or out.with_suffix(".run")
     order = Order(
         sources=[Source(path, weight, names, bands=asked[0] if len(asked) == 1 else None) for path, weight in map(_source, data)],
-        model=model,
+        model=model or its_model or DEFAULT,
         recipe=replace(chosen, optimisation=plan),
         out=out,
         folder=folder,
         cache=cache or folder / "cache",
-        start_from=start_from,
+        start_from=before,
+        force=force,
         init=init,
         bands=asked,
         seed=seed,
@@ -125,7 +133,7 @@ def command(
     )
     result = carry_out(order)
     if result.card is not None:
-        click.echo(json.dumps(result.card) if as_json else f"wrote {out}; validation {result.card['validation']}")
+        click.echo(json.dumps(result.card) if as_json else f"wrote {out} and {out.with_suffix('.json').name}, its card")
     elif result.leads:
         click.echo(f"rsiseg: stopped after step {result.steps} of {plan.steps}; {folder} holds it; the same command goes on", err=True)
         raise click.exceptions.Exit(INTERRUPTED)

@@ -43,7 +43,8 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
     if wanted.type == "cuda":
         torch.set_float32_matmul_precision("high")
     # Methods may leave parameters out of a step, such as those of a head that is not asked.
-    strategy = DDPStrategy(find_unused_parameters=True, timeout=_LONGEST_WAIT) if devices > 1 else "auto"
+    # ICL goes through a network several times before one backward pass; sending batch-norm buffers at each would wait for ever.
+    strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False, timeout=_LONGEST_WAIT) if devices > 1 else "auto"
     chosen: list[int] | int = [wanted.index] if wanted.index is not None and wanted.type == "cuda" else devices
     number_format = "bf16-mixed" if precision == "bf16-mixed" else "32-true"
     return Fabric(accelerator=wanted.type, devices=chosen, strategy=strategy, precision=number_format)

@@ -241,7 +241,7 @@ class _Loop:
         if self.leads and self.best.step:
             weights = load_file(kept)
         done = self.step >= self.plan.steps
-        return Outcome(weights, self.best.scores, self.best.step or self.step, self.step, done, self.leads)
+        return Outcome(weights, self.average.weights, self.best.scores, self.best.step or self.step, self.step, done, self.leads)
 
 
 def _share(plan: Optimisation, devices: int) -> int:

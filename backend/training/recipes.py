@@ -12,8 +12,9 @@ from backend.training.icl import IclSettings
 from backend.training.iterative import IterativeSettings
 from backend.training.optimisation import Optimisation
 from backend.training.published_recipes import PUBLISHED
+from backend.training.sam_training import SamSettings
 
-MethodSettings = EpisodeSettings | IterativeSettings | IclSettings | FocalSettings
+MethodSettings = EpisodeSettings | IterativeSettings | IclSettings | FocalSettings | SamSettings
 """Settings of a way of training; `methods.method_of` knows which class they are for."""
 
 
@@ -40,14 +41,24 @@ _AERIAL = Optimisation(
     ema=0.998,
 )
 
+_FINE_TUNE = replace(_AERIAL, lr=1e-4, pretrained_lr=1e-4, steps=300, warmup=20, ema=0.98)
+
+# A view of SAM's is some ten prompts, so a batch is of few views. docs/training_sam.md
+_SAM = replace(_AERIAL, lr=3e-4, pretrained_lr=2e-4, layer_decay=1.0, weight_decay=0.01, batch=4, warmup=20, decay_share=0.8, ema=0.985)
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("aerial", EpisodeSettings(), _AERIAL, min_area=36),
         Recipe("scratch", EpisodeSettings(), replace(_AERIAL, lr=5e-4, pretrained_lr=None, layer_decay=1.0), min_area=36),
+        # Some hundred objects of one's own: every parameter is pretrained, and short of data.
+        Recipe("fine_tune", EpisodeSettings(), _FINE_TUNE, min_area=36),
         # What ICL has and the aerial recipe has not, each by itself: to be compared with it.
         Recipe("aerial_icl", EpisodeSettings(click_weights=(1.0, 2.0, 3.0)), _AERIAL, min_area=36),
         Recipe("aerial_suem", EpisodeSettings(suem=Suem()), _AERIAL, min_area=36),
+        Recipe("sam", SamSettings(), _SAM, min_area=36),
+        Recipe("sam_last", SamSettings(trained="last", kept=1500), _SAM, min_area=36),
+        Recipe("sam_decoder", SamSettings(trained="decoder"), _SAM, min_area=36),
         *(Recipe(name, one.method, one.optimisation, one.min_area) for name, one in PUBLISHED.items()),
     )
 }

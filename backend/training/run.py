@@ -59,10 +59,12 @@ class Outcome:
     """What a run came to.
 
     weights: the best by validation, as kept; without validation the last average. scores: of these. best_step: steps before them.
-    steps: steps done; finished: whether that is all. leads: whether this process is the one that writes files.
+    last: the average (EMA) after the last step, which nothing has chosen. steps: steps done; finished: whether that is all. leads: whether
+    this process is the one that writes files.
     """
 
     weights: Mapping[str, Tensor]
+    last: Mapping[str, Tensor]
     scores: Mapping[str, float]
     best_step: int
     steps: int

@@ -13,8 +13,9 @@ import click
 from backend.segmenters import catalogue
 from backend.segmenters.catalogue_entry import Entry
 from backend.segmenters.weight_headers import file_sha256
-from backend.training.bands import training_recipes
+from backend.training.bands import starting_weights, training_recipes
 from backend.training.devices import precision_of
+from backend.training.fine_tuning import compared, expect_better
 from backend.training.loop import train
 from backend.training.methods import method_of
 from backend.training.objects import Pool, load_pools
@@ -24,6 +25,7 @@ from backend.training.run import Outcome, Run
 from backend.training.sources import Source
 from backend.training.start import card, starting_network, write_result
 from backend.training.validation import RobotValidation, chosen_objects
+from backend.training.verdict import Verdict
 
 VALIDATION_SEED = 20
 """Of the sample that is validated on: the same objects whatever the seed of the run, so that runs can be compared."""
@@ -34,8 +36,9 @@ class Order:
     """What `rsiseg train` is told.
 
     model: registry name. out: weight file to write; folder: of the run. start_from: weight file to fine-tune; init: pretrained part.
-    bands: recipes asked for, none for the usual ones. cache: folder of decoded images. validation_objects: held-out objects that the robot
-    clicks on, at most; the rest as in `run.Run`, with `auto` as a precision too.
+    force: write fine-tuned weights that are no better too. bands: recipes asked for, none for the usual ones. cache: folder of decoded
+    images. validation_objects: held-out objects that the robot clicks on, at most; the rest as in `run.Run`, with `auto` as a
+    precision too.
     """
 
     sources: Sequence[Source]
@@ -46,6 +49,7 @@ class Order:
     cache: Path
     start_from: Path | None = None
     init: Path | None = None
+    force: bool = False
     bands: tuple[tuple[str, ...], ...] = ()
     seed: int = 0
     device: str = "cpu"
@@ -67,7 +71,11 @@ class Result:
 
 
 def carry_out(order: Order) -> Result:
-    """Trains, or goes on, and writes `order.out` and its card when all steps are done. Raises as `loop.train` and `load_pools` do."""
+    """Trains, or goes on, and writes `order.out` and its card when all steps are done.
+
+    Fine-tuning (`start_from`) writes weights that are better on held-out images, or with `force`; ModelError says that they are not.
+    Raises as `loop.train` and `load_pools` do.
+    """
     listed = catalogue.entry(order.model)
     entry = replace(listed, recipes=training_recipes(listed, order.bands, order.start_from))
     method = method_of(order.recipe, entry)
@@ -89,8 +97,15 @@ def carry_out(order: Order) -> Result:
     outcome = train(net, pretrained, pools[0], method, plan, run, _validation(order, entry, pools[1]))
     if not outcome.leads or not outcome.finished:
         return Result(None, outcome.steps, outcome.leads)
-    about = _card(order, run, pools, outcome)
-    write_result(order.out, order.model, outcome.weights, about, entry.recipes)
+    if order.start_from is None:
+        about = _card(order, run, pools, outcome)
+        write_result(order.out, order.model, outcome.weights, about, entry.recipes)
+    else:
+        # Not the best checkpoint: it was chosen by the objects that are to judge it, and would look better on them than it is.
+        verdict = compared(entry, starting_weights(order.start_from, entry, entry.recipes), outcome.last, pools[1], order.device)
+        expect_better(verdict, force=order.force, out=order.out)
+        about = _fine_tuned_card(order, run, pools, verdict)
+        write_result(order.out, order.model, outcome.last, about, entry.recipes)
     return Result(about, outcome.steps, leads=True)
 
 
@@ -131,12 +146,18 @@ def _fingerprint(pool: Pool) -> str:
 
 
 def _card(order: Order, run: Run, pools: tuple[Pool, Pool], outcome: Outcome) -> dict[str, Any]:
-    started = order.start_from or order.init
-    about = card(order.model, order.recipe, order.sources, pools, order.seed, "random weights" if started is None else started.name)
     chosen = "lowest noc80 + noc90" if outcome.scores else "last step"
     validated = min(order.validation_objects, len(pools[1].objects))
-    return about | {
-        "precision": run.precision,
-        "devices": run.devices,
+    return _about(order, run, pools) | {
         "validation": {**outcome.scores, "objects": validated, "step": outcome.best_step, "chosen by": chosen},
     }
+
+
+def _fine_tuned_card(order: Order, run: Run, pools: tuple[Pool, Pool], verdict: Verdict) -> dict[str, Any]:
+    return _about(order, run, pools) | {"held out": verdict.as_json(), "written": "better" if verdict.better else "by --force"}
+
+
+def _about(order: Order, run: Run, pools: tuple[Pool, Pool]) -> dict[str, Any]:
+    started = order.start_from or order.init
+    about = card(order.model, order.recipe, order.sources, pools, order.seed, "random weights" if started is None else started.name)
+    return about | {"precision": run.precision, "devices": run.devices}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,17 @@ class Verdict:
     def better(self) -> bool:
         """Whether fewer clicks are needed, beyond the interval."""
         return self.interval is not None and self.interval[1] < 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For a card."""
+        return {
+            "clicks to 80 and 90 %, mean": {"before": round(self.before, 4), "after": round(self.after, 4)},
+            "difference": round(self.difference, 4),
+            "interval": None if self.interval is None else [round(end, 4) for end in self.interval],
+            "objects": self.objects,
+            "images": self.images,
+            "drawn": f"{self.units} {self.unit}s",
+        }
 
     def __str__(self) -> str:
         measured = (

@@ -173,7 +173,21 @@ def test_the_command_widens_a_model_and_its_file_names_the_new_bands(tmp_path: P
     """From a file for three bands to one for four, on images of four; decoded into the run's folder."""
     start = weights_of(catalogue.entry("vitclick_tiny"), tmp_path)
     four, out = write_set(tmp_path / "four", images=6, bands=4), tmp_path / "wide.safetensors"
-    words = ["--model", "vitclick_tiny", "--recipe", "scratch", "--steps", "2", "--batch", "2", "--out", str(out), "--from", str(start)]
+    words = [
+        "--model",
+        "vitclick_tiny",
+        "--recipe",
+        "scratch",
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+        "--out",
+        str(out),
+        "--from",
+        str(start),
+        "--force",
+    ]
     result = CliRunner().invoke(command, ["--data", str(four), "--bands", "RGBIR", *words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert catalogue.entry(str(out)).recipes == (RGBIR,)
