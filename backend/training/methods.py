@@ -14,6 +14,7 @@ from backend.training.icl import IclSettings, IclTraining
 from backend.training.iterative import IterativeSettings, IterativeTraining
 from backend.training.method import Method
 from backend.training.recipes import Recipe
+from backend.training.sam_training import SamSettings, SamTraining
 
 CLICKS = ("ritm", "simpleclick", "vitclick", "focalclick")
 """Families whose networks answer `net(x, points)` with logits."""
@@ -41,6 +42,10 @@ def method_of(recipe: Recipe, entry: Entry) -> Method[Any]:
             raise _without_auxiliary(recipe, entry)
         size = settings.crop.size if entry.input_size is None else entry.input_size[0]
         return FocalTraining(replace(settings, crop=replace(settings.crop, size=size)))
+    if isinstance(settings, SamSettings):
+        _expect(recipe, entry, ("sam",))
+        side = settings.views.side if entry.input_size is None else entry.input_size[0]
+        return SamTraining(replace(settings, views=replace(settings.views, side=side)))
     assert isinstance(settings, EpisodeSettings)  # no other is left
     _expect(recipe, entry, CLICKS)
     return EpisodeTraining(settings)

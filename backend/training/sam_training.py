@@ -48,7 +48,7 @@ class SamSettings:
     quality_weight: float = 1.0
     kept: int = 400
     seed: int = 0
-    embeddings: Path = Path("runs/sam_embeddings")
+    embeddings: str = "runs/sam_embeddings"
 
 
 class SamTraining:
@@ -117,7 +117,7 @@ class SamTraining:
         if self._kept is None:
             trained = () if last is None else last.finishing
             fixed = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith(trained)}
-            self._kept = Embeddings(self.settings.embeddings / self.settings.trained, fixed)
+            self._kept = Embeddings(Path(self.settings.embeddings) / self.settings.trained, fixed)
 
         def encode(image: NDArray[np.uint8]) -> NDArray[np.float32]:
             with torch.no_grad(), fixed_statistics(net):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from segment_anything.modeling import Sam
 from torch import nn
 
 from backend.errors import UsageError
-from backend.segmenters import registry
+from backend.segmenters import catalogue, registry
 from backend.training.losses import sample_loss
+from backend.training.methods import method_of
 from backend.training.objects import Pool, PooledObject
+from backend.training.recipes import recipe
 from backend.training.sam_prompts import NO_POINT, Prompts
 from backend.training.sam_training import SamSettings, SamTraining, fixed_statistics, overlap, prompt_loss
 from backend.training.sam_views import ViewSettings, ViewSource
@@ -197,7 +200,7 @@ def trained_parts(before: dict[str, torch.Tensor], net: Sam) -> set[str]:
 def test_steps_change_what_is_trained_and_nothing_else(tmp_path: Path, trained, parts) -> None:
     net = network()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    run(SamTraining(replace(SETTINGS, trained=trained, kept=4, embeddings=tmp_path)), net, 2)
+    run(SamTraining(replace(SETTINGS, trained=trained, kept=4, embeddings=str(tmp_path))), net, 2)
     assert trained_parts(before, net) == parts
     statistics = [name for name in before if "running_" in name or "num_batches" in name]
     assert all(torch.equal(net.state_dict()[name], before[name]) for name in statistics)
@@ -207,7 +210,7 @@ def test_steps_change_what_is_trained_and_nothing_else(tmp_path: Path, trained, 
 def test_the_decoder_learns_to_find_what_was_clicked(tmp_path: Path) -> None:
     """From random weights: nothing for most of the steps, then quickly. Embeddings of two views are computed once."""
     views = replace(VIEWS, objects=2)
-    settings = replace(SETTINGS, trained="decoder", kept=2, rounds=(1.0,), box_share=0.0, views=views, embeddings=tmp_path)
+    settings = replace(SETTINGS, trained="decoder", kept=2, rounds=(1.0,), box_share=0.0, views=views, embeddings=str(tmp_path))
     ious = run(SamTraining(settings), network(), 110, rate=3e-3)
     assert np.mean(ious[:10]) < 0.2
     assert np.mean(ious[-10:]) > 0.5
@@ -215,7 +218,7 @@ def test_the_decoder_learns_to_find_what_was_clicked(tmp_path: Path) -> None:
 
 def test_embeddings_are_computed_once_for_each_view_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = network()
-    method = SamTraining(replace(SETTINGS, trained="decoder", kept=3, embeddings=tmp_path))
+    method = SamTraining(replace(SETTINGS, trained="decoder", kept=3, embeddings=str(tmp_path)))
     calls: list[int] = []
     encode = net.image_encoder.forward
     monkeypatch.setattr(net.image_encoder, "forward", lambda x: (calls.append(len(x)), encode(x))[1])
@@ -256,7 +259,7 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
         method.loss(nn.Linear(1, 1), [view], np.random.default_rng(0), "cpu")
     published = registry.build("sam", "tiny")
     with pytest.raises(UsageError, match="of a TinyViT only"):
-        SamTraining(replace(SETTINGS, trained="last", embeddings=tmp_path)).loss(published, [view], np.random.default_rng(0), "cpu")
+        SamTraining(replace(SETTINGS, trained="last", embeddings=str(tmp_path))).loss(published, [view], np.random.default_rng(0), "cpu")
 
 
 def test_statistics_are_fixed_for_a_while_only() -> None:
@@ -266,3 +269,16 @@ def test_statistics_are_fixed_for_a_while_only() -> None:
         assert net[1].training
     assert net[0].training
     assert not net[0].running_mean.any()
+
+
+# --- recipes
+
+
+@pytest.mark.parametrize(("name", "trained"), [("sam", "all"), ("sam_last", "last"), ("sam_decoder", "decoder")])
+def test_recipes_show_views_of_the_networks_size_and_can_be_written_on_a_card(name: str, trained: str) -> None:
+    method = method_of(recipe(name), catalogue.entry("sam_tiny_vit_tiny"))
+    assert isinstance(method, SamTraining)
+    assert (method.settings.trained, method.settings.views.side) == (trained, 64)
+    assert json.loads(json.dumps(asdict(recipe(name))))["method"]["trained"] == trained
+    with pytest.raises(UsageError, match="trains networks of sam, and ritm_tiny is of the family ritm"):
+        method_of(recipe(name), catalogue.entry("ritm_tiny"))
