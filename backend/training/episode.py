@@ -29,7 +29,8 @@ Roi = tuple[int, int, int, int]  # row0, col0, row1, col1, half open
 class EpisodeSettings:
     """How annotations are simulated.
 
-    input_size: side of the square network input, px. chain: probability of an annotation of 1, 2, ... clicks. look_again: of being looked
+    input_size: side of the square network input, px; sides: (side, share) of those that a step's looks may have instead, none for
+    input_size always. chain: probability of an annotation of 1, 2, ... clicks. look_again: of being looked
     at once more before the next click. expansion, min_crop: the region of interest around the mask so far, as ZoomIn's expansion ratio and
     smallest side in native px; first_window: side in px of the one about the first click. whole, window: where nothing was found yet, how
     often the whole scene is looked at, and a window of about that side; else the object's own region. changes: of colour.
@@ -40,6 +41,7 @@ class EpisodeSettings:
     """
 
     input_size: int = 224
+    sides: tuple[tuple[int, float], ...] = ()
     chain: tuple[float, ...] = (0.22, 0.2, 0.17, 0.13, 0.11, 0.08, 0.05, 0.04)
     look_again: float = 0.15
     expansion: float = 1.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ class EpisodeTraining:
 
     def loss(self, net: nn.Module, samples: Sequence[Episode], rng: np.random.Generator | None, device: str) -> StepLoss:
         """As in `Method`. The samples take the answers as their masks so far; `iou` is of these, over whole scenes."""
-        looks = [episode.look(self.settings, rng) for episode in samples]
+        settings = self._sized(rng)
+        looks = [episode.look(settings, rng) for episode in samples]
         x = torch.from_numpy(np.stack([look[0] for look in looks])).to(device, memory_format=torch.channels_last)
         labels = torch.from_numpy(np.stack([look[1] for look in looks]))[:, None].to(device)
         logits = net(x, points_tensor([look[2] for look in looks]).to(device))
@@ -42,6 +44,13 @@ class EpisodeTraining:
         for episode, probability in zip(samples, torch.sigmoid(logits.detach())[:, 0].cpu().numpy(), strict=True):
             episode.learn(probability)
         return StepLoss(loss, {"iou": float(np.mean([episode.iou for episode in samples]))})
+
+    def _sized(self, rng: np.random.Generator | None) -> EpisodeSettings:
+        """The settings with the side of this step's looks: all of a batch are of one."""
+        if rng is None or not self.settings.sides:
+            return self.settings
+        sides, shares = zip(*self.settings.sides, strict=True)
+        return replace(self.settings, input_size=int(rng.choice(sides, p=np.array(shares) / sum(shares))))
 
     def going_on(self, samples: Sequence[Episode], rng: np.random.Generator) -> list[Episode]:
         """Those with clicks left, each with its next click or, at times, as it is; not those that are right already."""

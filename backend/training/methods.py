@@ -48,7 +48,11 @@ def method_of(recipe: Recipe, entry: Entry) -> Method[Any]:
         return SamTraining(replace(settings, views=replace(settings.views, side=side)))
     assert isinstance(settings, EpisodeSettings)  # no other is left
     _expect(recipe, entry, CLICKS)
-    return EpisodeTraining(settings)
+    if entry.input_size is None:
+        return EpisodeTraining(settings)
+    # A transformer whose position embeddings are resized reads any side; the others read their own.
+    sides = settings.sides if entry.family == "vitclick" else ()
+    return EpisodeTraining(replace(settings, input_size=entry.input_size[0], sides=sides))
 
 
 def _expect(recipe: Recipe, entry: Entry, families: tuple[str, ...]) -> None:

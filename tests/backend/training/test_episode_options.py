@@ -78,3 +78,26 @@ def test_the_recipes_differ_from_aerial_in_that_alone() -> None:
     assert replace(icl, name="aerial", method=replace(icl.method, click_weights=())) == aerial
     assert replace(suem, name="aerial", method=replace(suem.method, suem=None)) == aerial
     assert icl.method.click_weights == (1, 2, 3) and suem.method.suem == Suem()
+
+
+def test_a_step_looks_at_one_of_the_sides_by_their_shares() -> None:
+    seen: list[int] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+            seen.append(x.shape[-1])
+            return torch.zeros(len(x), 1, 4, 4, requires_grad=True)
+
+    image = np.zeros((64, 64, 3), np.uint8)
+    target = np.zeros((64, 64), np.int8)
+    target[20:40, 20:40] = 1
+    rng = np.random.default_rng(0)
+    method = EpisodeTraining(EpisodeSettings(input_size=28, sides=((28, 0.25), (42, 0.75))))
+    for _ in range(400):
+        episode = Episode(image, target, 2)
+        assert episode.add_click(rng)
+        method.loss(Watched(), [episode], rng, "cpu")
+    assert set(seen) == {28, 42}
+    assert 260 < seen.count(42) < 340  # 300 expected, 8.7 the standard deviation
+    assert method.loss(Watched(), [episode], None, "cpu").scalars["iou"] >= 0
+    assert seen[-1] == 28
