@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -42,6 +43,8 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
         raise UsageError(f"--devices {devices}: {there} of the kind {wanted.type} are here; ask for so many at most")
     if wanted.type == "cuda":
         torch.set_float32_matmul_precision("high")
+    # About the strides of 1x1 kernels: which of two equal memory layouts theirs is called.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     # Methods may leave parameters out of a step, such as those of a head that is not asked.
     # ICL goes through a network several times before one backward pass; sending batch-norm buffers at each would wait for ever.
     strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False, timeout=_LONGEST_WAIT) if devices > 1 else "auto"

@@ -110,11 +110,15 @@ def _row(segmenter: Segmenter, example: Example, width: int) -> NDArray[np.uint8
 
 
 def _neighbourhood(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """A square twice as large as the object, 64 px at least, about its box; it may reach beyond the window."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    half = int(max(rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1, 32))
-    row, col = (rows[0] + rows[-1] + 1) // 2, (cols[0] + cols[-1] + 1) // 2
-    return slice(int(row) - half, int(row) + half), slice(int(col) - half, int(col) + half)
+    """A square about the object's box, twice as large, 64 px at least; inside the window where it is large enough for that."""
+    boxes = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    extent = max(int(found[-1] - found[0]) + 1 for found in boxes)
+    side = max(extent, min(max(2 * extent, 64), *mask.shape))
+    starts: list[int] = []
+    for found, limit in zip(boxes, mask.shape, strict=True):
+        start = int(found[0] + found[-1] + 1 - side) // 2
+        starts.append(min(max(start, 0), limit - side) if side <= limit else (limit - side) // 2)
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
 def _cell(pixels: NDArray[Any], window: tuple[slice, slice]) -> NDArray[np.uint8]:

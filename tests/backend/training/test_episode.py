@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backend.training.episode import Episode, EpisodeSettings, new_episode
+from backend.training.episode_training import EpisodeTraining
 from backend.training.objects import PooledObject
 
 SETTINGS = EpisodeSettings(input_size=56, min_crop=20)
@@ -100,3 +101,69 @@ def test_scenes_keep_their_scale_where_the_settings_say_so() -> None:
     assert max(areas) == 1600  # whole objects keep their pixels, cut ones have fewer
     assert len({int((episode.target == 1).sum()) for episode in jittered if episode is not None} - areas) > 10
     assert max(int((episode.target == 1).sum()) for episode in jittered if episode is not None) > 2500
+
+
+def test_where_nothing_was_found_the_scene_a_window_and_the_object_itself_are_looked_at() -> None:
+    """A quarter the whole scene, 45 % a window about the click whose side varies, the rest the object; without chance always the window."""
+    settings = EpisodeSettings(input_size=28, first_window=60, min_crop=20)
+    episode = square(side=200, low=90, high=110)
+    episode.add_click(None)
+    rng = np.random.default_rng(0)
+    sides: list[int] = []
+    for _ in range(600):
+        episode.look(settings, rng)
+        assert episode.roi is not None
+        row0, col0, row1, col1 = episode.roi
+        row, col, _ = episode.clicks[0]
+        assert row1 - row0 == col1 - col0 and row0 <= row < row1 and col0 <= col < col1
+        sides.append(row1 - row0)
+    shares = [np.mean([low <= side < high for side in sides]) for low, high in ((200, 201), (33, 101), (20, 33))]
+    # A window of the smallest sides is as large as the object's own region of the largest: 1.3 * 1.4 * 20 px and one more.
+    assert shares[0] == pytest.approx(0.25, abs=0.06) and sum(shares) > 0.85
+    assert np.mean([side > 37 for side in sides]) == pytest.approx(0.7, abs=0.06)
+    assert max(side for side in sides if side < 200) == pytest.approx(60 * np.exp(0.5), abs=2)
+    episode.look(settings, None)
+    row, col, _ = episode.clicks[0]
+    assert episode.roi == (row - 30, col - 30, row + 30, col + 30)
+
+
+def test_a_window_at_the_edge_is_pushed_inside() -> None:
+    episode = square(side=200, low=4, high=20)
+    episode.add_click(None)
+    episode.look(EpisodeSettings(input_size=28, first_window=60), None)
+    assert episode.roi == (0, 0, 60, 60)
+
+
+def test_an_annotation_goes_on_with_clicks_or_is_looked_at_once_more_and_ends() -> None:
+    method = EpisodeTraining(EpisodeSettings(input_size=28, look_again=0.5))
+    again = clicked = 0
+    for seed in range(200):
+        episode = square()
+        episode.add_click(None)
+        assert method.going_on([episode], np.random.default_rng(seed)) == [episode]
+        again += len(episode.clicks) == 1
+        clicked += len(episode.clicks) == 2
+    assert again + clicked == 200 and 70 < again < 130
+    done = square()
+    done.clicks_left = 0
+    assert method.going_on([done], np.random.default_rng(0)) == []
+    right = square()
+    right.add_click(None)
+    right.probability = (right.target == 1).astype(np.float32)
+    assert EpisodeTraining(EpisodeSettings(look_again=0.0)).going_on([right], np.random.default_rng(0)) == []
+
+
+def test_a_packed_annotation_goes_on_as_it_was() -> None:
+    method = EpisodeTraining(SETTINGS)
+    episode = square()
+    episode.add_click(None)
+    episode.probability[30:40, 30:50] = 0.75
+    episode.add_click(None)
+    copy = method.unpacked(method.packed(episode))
+    assert copy.clicks == episode.clicks and copy.clicks_left == episode.clicks_left
+    for name in ("image", "target", "probability"):
+        one, other = getattr(copy, name), getattr(episode, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    looks = [one.look(SETTINGS, np.random.default_rng(3)) for one in (copy, episode)]
+    np.testing.assert_array_equal(looks[0][0], looks[1][0])
