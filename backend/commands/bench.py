@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import click
 import torch
 
+from backend.commands.labelled_options import labelled_options
 from backend.commands.lazy_group import LazyGroup
 from backend.errors import UsageError
 from backend.evaluation.benchmark import Benchmark
@@ -55,12 +56,7 @@ class BenchGroup(LazyGroup):
     help="Bands to give the models, such as RGB or IRRG; what the channels mean where the files do not say. May be repeated: every model "
     "is then measured with each.  [default: the model's own choice of what the files have]",
 )
-@click.option("--labels", type=_EXISTING, help="Vector file with the labels of the raster or the folder of rasters at --data.")
-@click.option("--attribute", help="Attribute of a vector file that holds the classes.  [default: looked for]")
-@click.option(
-    "--root", "roots", multiple=True, type=_EXISTING, help="Folder in which a Label Studio export's files may lie; may be repeated."
-)
-@click.option("--document-root", type=_EXISTING, help="Folder that /data/local-files/?d= of a Label Studio export counts from.")
+@labelled_options
 @click.option(
     "--patch",
     type=click.IntRange(0),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from backend.commands.labelled_options import labelled_options
 from backend.errors import UsageError
 from converters.bands import parse_bands
 
@@ -43,6 +44,8 @@ def _source(text: str) -> tuple[Path, float]:
     help="Bands the model is to read, such as RGBIR, or what the channels mean where the files do not say. May be repeated for a choice, "
     "best first.  [default: those of --from, else of the model]",
 )
+@labelled_options
+@click.option("--min-area", type=click.IntRange(1), help="Smallest object to learn from, px, instead of the recipe's.")
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="Folder for decoded images [RUN/cache].")
 @click.option("--exclude", type=click.Path(path_type=Path, exists=True), help="Text file of image names to leave out, one a line.")
 @click.option("--steps", type=click.IntRange(1), help="Steps in all, instead of the recipe's.")
@@ -67,6 +70,11 @@ def command(
     force: bool,
     init: Path | None,
     bands: tuple[str, ...],
+    labels: Path | None,
+    attribute: str | None,
+    roots: tuple[Path, ...],
+    document_root: Path | None,
+    min_area: int | None,
     cache: Path | None,
     exclude: Path | None,
     steps: int | None,
@@ -100,6 +108,10 @@ def command(
     from backend.training.sources import Source
     from backend.training.training_run import Order, carry_out
 
+    if labels is not None and len(data) > 1:
+        raise UsageError(
+            f"--labels {labels} belongs to one --data, and {len(data)} are given; lay the labels beside their rasters, or give one set"
+        )
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: expected a name that ends in .safetensors")
     if threads is not None:
@@ -112,10 +124,12 @@ def command(
     names = frozenset(exclude.read_text().split()) if exclude is not None else frozenset[str]()
     asked = tuple(map(parse_bands, bands))
     folder = folder or out.with_suffix(".run")
+    one = asked[0] if len(asked) == 1 else None
+    where = {"labels": labels, "attribute": attribute, "roots": roots, "document_root": document_root}
     order = Order(
-        sources=[Source(path, weight, names, bands=asked[0] if len(asked) == 1 else None) for path, weight in map(_source, data)],
+        sources=[Source(path, weight, names, bands=one, **where) for path, weight in map(_source, data)],
         model=model or its_model or DEFAULT,
-        recipe=replace(chosen, optimisation=plan),
+        recipe=replace(chosen, optimisation=plan, min_area=min_area or chosen.min_area),
         out=out,
         folder=folder,
         cache=cache or folder / "cache",

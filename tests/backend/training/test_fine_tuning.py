@@ -81,3 +81,18 @@ def test_from_takes_a_name_or_a_file(untrained: Path, tmp_path: Path) -> None:
         weights_to_start_from(str(tmp_path / "missing.safetensors"))
     with pytest.raises(ModelError, match="are not here"):
         weights_to_start_from("vitclick_tiny")
+
+
+def test_labels_of_one_set_are_refused_for_two(scenes: Path, tmp_path: Path) -> None:
+    words = [
+        "--data",
+        str(scenes),
+        "--data",
+        str(scenes),
+        "--labels",
+        str(scenes / "classes.json"),
+        "--out",
+        str(tmp_path / "w.safetensors"),
+    ]
+    with pytest.raises(UsageError, match="belongs to one --data, and 2 are given"):
+        CliRunner().invoke(command, words, catch_exceptions=False)
