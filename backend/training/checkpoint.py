@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from backend.errors import ModelError
 
 FILE = "checkpoint.pt"
+LOCK = "run.lock"
 _VERSION = 2
+
+
+def locked(folder: Path) -> IO[str]:
+    """An open file that keeps other processes from training in `folder` until it is closed, or this process ends in whatever way.
+
+    ModelError where another one does. A POSIX lock: loader processes, which may outlive a killed one by seconds, do not inherit it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / LOCK).open("w")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ModelError(f"another process trains in {folder}; wait until it is done, or choose another run folder") from error
+    return file
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
     there = torch.cuda.device_count() if wanted.type == "cuda" else devices
     if devices > there:
         raise UsageError(f"--devices {devices}: {there} of the kind {wanted.type} are here; ask for so many at most")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces number formats and processes
     if wanted.type == "cuda":
         torch.set_float32_matmul_precision("high")
     # About the strides of 1x1 kernels: which of two equal memory layouts theirs is called.

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from backend.errors import ModelError, UsageError
 from backend.training.averaging import Average
-from backend.training.checkpoint import load_checkpoint, save_checkpoint
+from backend.training.checkpoint import load_checkpoint, locked, save_checkpoint
 from backend.training.devices import fabric_of, gathered
 from backend.training.interruption import Interruption
 from backend.training.loader import Draws, Samples
@@ -98,6 +98,7 @@ class _Loop:
         self.work, self.stepper = self.fabric.setup(_Work(self.net), self.optimiser)
         self.average = Average(self.net, plan.ema)
         self.best = Best()
+        self.lock = locked(run.folder) if self.leads else None
         self.step, log_bytes, draw = 0, 0, 0
         self.batch: list[Any] = []  # samples that go on
         state = load_checkpoint(run.folder, self._conditions())
@@ -112,7 +113,8 @@ class _Loop:
         interruption, saved = Interruption(), time.monotonic()
         with ExitStack() as stack:
             stack.enter_context(interruption.watching())
-            if self.log is not None:
+            if self.lock is not None and self.log is not None:
+                stack.enter_context(self.lock)
                 stack.callback(self.log.close)
             bar = stack.enter_context(self._progress())
             stop = False
@@ -168,7 +170,7 @@ class _Loop:
         """Forward and backward passes over this process's samples in `accumulate` parts, and a step of the optimiser."""
         self.net.train()
         torch.manual_seed(np.random.SeedSequence((self.run.seed, self.fabric.global_rank, self.step, 0, 2)).generate_state(1)[0])
-        total, sums = 0.0, dict[str, float]()
+        total, sums, shares = 0.0, dict[str, float](), dict[str, float]()
         parts = [part for part in np.array_split(np.arange(self.share), self.plan.accumulate) if len(part)]
         for number, places in enumerate(parts, start=1):
             rng = np.random.default_rng((self.run.seed, self.fabric.global_rank, self.step, number))
@@ -179,12 +181,12 @@ class _Loop:
                 self.fabric.backward(loss * weight)
             total += float(loss.detach()) * weight
             for name, value in scalars.items():
-                sums[name] = sums.get(name, 0.0) + value * weight
+                sums[name], shares[name] = sums.get(name, 0.0) + value * weight, shares.get(name, 0.0) + weight
         if self.plan.clip:
             self.fabric.clip_gradients(self.work, self.stepper, max_norm=self.plan.clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
-        return total, sums
+        return total, {name: value / shares[name] for name, value in sums.items()}
 
     def _validate(self, validation: Validation) -> None:
         """The leading process judges; the others wait."""

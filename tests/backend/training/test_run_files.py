@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from backend.errors import ModelError, UsageError
-from backend.training.checkpoint import FILE, load_checkpoint, save_checkpoint
+from backend.training.checkpoint import FILE, load_checkpoint, locked, save_checkpoint
 from backend.training.loader import Draws, Samples
 from backend.training.objects import Pool
 from backend.training.scalars import RunLog
@@ -74,6 +76,15 @@ def test_other_conditions_are_named(tmp_path: Path) -> None:
     other = {**CONDITIONS, "recipe": {"name": "a", "lr": 0.2}}
     with pytest.raises(ModelError, match=r"belongs to another run: its recipe.lr is 0.1, now 0.2 is asked for"):
         load_checkpoint(tmp_path, other)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    there = "import sys, pathlib; from backend.training.checkpoint import locked; locked(pathlib.Path(sys.argv[1]))"
+    words = [sys.executable, "-c", there, str(tmp_path)]
+    with locked(tmp_path):
+        refused = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert "another process trains in" in refused.stderr and "choose another run folder" in refused.stderr
+    assert refused.returncode == 1
 
 
 def test_the_log_is_cut_where_the_checkpoint_was(tmp_path: Path) -> None:
