@@ -8,12 +8,16 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from backend.errors import UsageError
 from backend.segmenters.precision import native_bf16
 from backend.training.run import Precision
+
+try:
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+except ImportError as error:
+    raise UsageError("training needs the package lightning-fabric, which is not installed; install rsiseg[train]") from error
 
 CHOICES = ("auto", "bf16-mixed", "fp32")
 _LONGEST_WAIT = timedelta(hours=2)  # of the other processes, while one validates

@@ -17,8 +17,8 @@ from backend.training.objects import Pool
 from backend.training.validation import chosen_objects, noc, segmenter_of
 from backend.training.verdict import Verdict, judge
 
-MOST_OBJECTS = 400
-"""Held-out objects that judge, at most: some minutes on a CPU."""
+MOST_OBJECTS = 200
+"""Held-out objects that judge, at most: twice some minutes on a CPU."""
 _SEED = 21
 
 

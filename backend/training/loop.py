@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -35,6 +34,9 @@ from backend.training.optimiser import optimiser_of
 from backend.training.run import BEST, Outcome, Run, Validation
 from backend.training.scalars import RunLog
 from backend.training.schedule import share_of_peak
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # devices.py says what is missing where it is not installed
 
 
 @dataclass(slots=True)
