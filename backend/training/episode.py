@@ -108,13 +108,17 @@ class Episode:
         row0, col0, row1, col1 = self.roi
         size = (settings.input_size, settings.input_size)
         interpolation = cv2.INTER_LINEAR
-        image = cv2.resize(self.image[row0:row1, col0:col1], size, interpolation=interpolation).astype(np.float32) / 255.0
-        previous = cv2.resize(self.probability[row0:row1, col0:col1], size, interpolation=interpolation)
+        # In place, for memory freshly asked for costs more than the arithmetic.
+        x = np.empty((self.image.shape[2] + 1, *size), np.float32)
+        image = cv2.resize(self.image[row0:row1, col0:col1], size, interpolation=interpolation)
+        np.divide(np.atleast_3d(image).transpose(2, 0, 1), np.float32(255.0), out=x[:-1])
+        x[-1] = cv2.resize(self.probability[row0:row1, col0:col1], size, interpolation=interpolation)
         target = cv2.resize(self.target[row0:row1, col0:col1].astype(np.float32), size, interpolation=interpolation)
-        labels = np.where(target > 0.5, 1.0, np.where(target < -0.1, -1.0, 0.0)).astype(np.float32)
+        labels = (target > 0.5).astype(np.float32)
+        labels[target < -0.1] = -1.0
         down, across = settings.input_size / (row1 - row0), settings.input_size / (col1 - col0)
         clicks = [((row - row0) * down, (col - col0) * across, positive) for row, col, positive in self.clicks]
-        return np.concatenate([image.transpose(2, 0, 1), previous[None]], dtype=np.float32), labels, clicks
+        return x, labels, clicks
 
     def learn(self, probability: NDArray[np.float32]) -> None:
         """Takes the network's answer for the region of the last `look`, float32 [S, S]; outside of it is zero, as ZoomIn pastes."""

@@ -138,10 +138,12 @@ class _Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
         self.batch += self.samples.take(self.share - len(self.batch))
-        loss, scalars = self._learn()
+        parts, scalars = self._learn()
         self.average.follow(self.net, self.step)
         rng = np.random.default_rng((self.run.seed, self.fabric.global_rank, self.step, 0, 1))
         self.batch = self.method.going_on(self.batch, rng)[: self.share]
+        # Only now: a GPU may still be at the backward pass while the next clicks are made, and its loss has to be waited for.
+        loss = sum(float(part) * weight for part, weight in parts)
         # The leading process alone says when to save: clocks differ.
         agreed = [loss, scalars.get("iou", 0.0), float(interruption.wanted), float(due and self.leads)]
         if self.fabric.world_size > 1:
@@ -168,11 +170,14 @@ class _Loop:
         bar.set_postfix({"loss": f"{loss:.3f}", "iou": f"{scalars.get('iou', math.nan):.3f}"}, refresh=False)
         return agreed[2] > 0, agreed[3] > 0
 
-    def _learn(self) -> tuple[float, dict[str, float]]:
-        """Forward and backward passes over this process's samples in `accumulate` parts, and a step of the optimiser."""
+    def _learn(self) -> tuple[list[tuple[Tensor, float]], dict[str, float]]:
+        """Forward and backward passes over this process's samples in `accumulate` parts, and a step of the optimiser.
+
+        Returns the loss of each part with its share of the samples, and the scalars.
+        """
         self.net.train()
         torch.manual_seed(np.random.SeedSequence((self.run.seed, self.fabric.global_rank, self.step, 0, 2)).generate_state(1)[0])
-        total, sums, shares = 0.0, dict[str, float](), dict[str, float]()
+        losses, sums, shares = list[tuple[Tensor, float]](), dict[str, float](), dict[str, float]()
         parts = [part for part in np.array_split(np.arange(self.share), self.plan.accumulate) if len(part)]
         for number, places in enumerate(parts, start=1):
             rng = np.random.default_rng((self.run.seed, self.fabric.global_rank, self.step, number))
@@ -181,14 +186,14 @@ class _Loop:
             with self.fabric.no_backward_sync(self.work, enabled=number < len(parts)):
                 loss, scalars = self.work(task)
                 self.fabric.backward(loss * weight)
-            total += float(loss.detach()) * weight
+            losses.append((loss.detach(), weight))
             for name, value in scalars.items():
                 sums[name], shares[name] = sums.get(name, 0.0) + value * weight, shares.get(name, 0.0) + weight
         if self.plan.clip:
             self.fabric.clip_gradients(self.work, self.stepper, max_norm=self.plan.clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
-        return total, {name: value / shares[name] for name, value in sums.items()}
+        return losses, {name: value / shares[name] for name, value in sums.items()}
 
     def _validate(self, validation: Validation) -> None:
         """The leading process judges; the others wait."""
