@@ -1,14 +1,19 @@
 """Samples per second that training can draw, with and without the cache, beside what a GPU would ask for.
 
-    python benchmarks/training_samples.py --data SET [--data SET ...] [--recipe aerial] [--model default] [--processes 0,1,2] [--json FILE]
+    python benchmarks/training_samples.py --data SET [--data SET ...] [--recipe aerial] [--model default] [--processes 0,1,2]
+        [--threads 1,2] [--json FILE]
 
 SET is anything `rsiseg train` reads. A sample is what the recipe's method draws: an object with a scene round it, cut, scaled, turned,
 coloured. It is drawn from images that are `decoded at every draw`, `held in memory`, or mapped from the `cache` (filled before the clock
 starts; what that took is stated). CPU ms: of one process, so other programs on the machine do not count; per core is 1000 of these.
 samples/s: by the clock, N loader processes handing their samples to this one; 0 is this process alone.
 
-Between two forward passes the training process itself has work to do (next clicks, crops, labels): its time is measured with a network that
-costs nothing. What the network costs is measured where there is a CUDA device (`--device cuda`) and else estimated: torch's count of
+Between two forward passes the training process itself has work to do: looks, answers, next clicks. It is measured on N threads, without a
+network and without the loss, which a GPU would calculate. looks/s: by the clock, so right only where as many cores are idle. CPU ms: of a
+look, all threads together; of these, the calling thread's are work that no other thread takes over, so 1000 of them are the most looks/s,
+however many cores.
+
+What the network costs is measured where there is a CUDA device (`--device cuda`) and else estimated: torch's count of
 floating-point operations of a forward and a backward pass, on an H100 (989 TFLOP/s in dense bfloat16) used to `--share`.
 """
 
@@ -19,7 +24,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +33,14 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from backend.inference.click_maps import points_tensor
 from backend.segmenters import catalogue, registry
+from backend.training.episode_training import EpisodeTraining
+from backend.training.loader import Draws, Samples
 from backend.training.method import Method
 from backend.training.methods import method_of
 from backend.training.objects import Pool, load_pools
@@ -44,7 +50,7 @@ from backend.training.sources import Source, labelled_patches
 
 H100_TFLOPS = 989.0  # dense bfloat16, SXM; NVIDIA's data sheet
 BATCH = 16
-WARM_UP = 20
+WARM_UP = 20  # samples; a loader process is ahead by some
 
 
 class DecodedEachTime(Sequence[NDArray[np.uint8]]):
@@ -62,22 +68,6 @@ class DecodedEachTime(Sequence[NDArray[np.uint8]]):
         return image.read(window)[:, :, :3]
 
 
-class Samples(IterableDataset[Any]):
-    """Endless samples of a pool; each loader process has its own seed."""
-
-    def __init__(self, pool: Pool, method: Method[Any]) -> None:
-        self._pool, self._method = pool, method
-
-    def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        cv2.setNumThreads(1)
-        rng = np.random.default_rng(0 if worker is None else worker.id + 1)
-        while True:
-            sample = self._method.draw(self._pool, rng)
-            if sample is not None:
-                yield sample
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of the table. cpu_ms: of one sample, only where one process does everything."""
@@ -90,45 +80,54 @@ class Row:
 
 def measured(images: str, pool: Pool, method: Method[Any], processes: int, seconds: float) -> Row:
     """Draws for so many seconds after a warm-up."""
-    loader = DataLoader(Samples(pool, method), batch_size=None, num_workers=processes, prefetch_factor=8 if processes else None)
-    samples = iter(loader)
-    for _ in range(max(WARM_UP, 4 * processes)):
-        next(samples)
+    samples = Samples(Draws(method, pool, seed=0, rank=0), workers=processes)
+    samples.take(max(WARM_UP, 8 * processes))
     count, cpu, start = 0, time.process_time(), time.perf_counter()
     while time.perf_counter() - start < seconds:
-        next(samples)
+        samples.take(1)
         count += 1
     cpu, wall = time.process_time() - cpu, time.perf_counter() - start
     return Row(images, processes, count / wall, None if processes else 1000 * cpu / count)
 
 
-class Nothing(nn.Module):
-    """A network that costs nothing: its logits are the previous probability."""
+@dataclass(frozen=True)
+class HostRow:
+    """The training process between forward passes. cpu_ms: of a look, all threads. own_ms: of these, the calling thread's."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor, points: Tensor, **_: Any) -> Tensor:
-        """As a click network."""
-        return self.weight * (8 * x[:, -1:] - 4)
+    threads: int
+    looks_per_s: float
+    cpu_ms: float
+    own_ms: float
 
 
-def host_ms(pool: Pool, method: Method[Any], batches: int = 12) -> float | None:
-    """CPU milliseconds a sample between two forward passes, in the training process; None for methods that need more of a network."""
-    draws, rng, net = iter(Samples(pool, method)), np.random.default_rng(1), Nothing()
-    samples = [next(draws) for _ in range(BATCH)]
-    spent = 0.0
-    try:
-        for _ in range(batches):
-            start = time.process_time()
-            method.loss(net, samples, rng, "cpu")
-            kept = method.going_on(samples, rng)
-            spent += time.process_time() - start
-            samples = [*kept, *(next(draws) for _ in range(BATCH - len(kept)))]
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        return None
-    return 1000 * spent / (batches * BATCH)
+def host(pool: Pool, method: EpisodeTraining, threads: int, seconds: float) -> HostRow:
+    """Steps for so many seconds of this work, after one that does not count; nor do the made-up answers and the new samples."""
+    method, rng = EpisodeTraining(method.settings, threads), np.random.default_rng(1)
+    samples = Samples(Draws(method, pool, seed=0, rank=0))
+    batch, steps, spent = samples.take(BATCH), 0, np.zeros(3)
+    while spent[0] < seconds:
+        start = clocks()
+        x, labels, clicks = method.looks(batch, rng)
+        points_tensor(clicks)
+        taken = clocks() - start
+        noise = rng.random(labels[:, 0].shape, np.float32)
+        answers = np.clip(0.5 * x[:, -1] + 0.6 * labels[:, 0] * noise, 0.0, 1.0).astype(np.float32)
+        start = clocks()
+        method.answered(batch, answers)
+        kept = method.going_on(batch, rng)
+        taken += clocks() - start
+        if steps:
+            spent += taken
+        steps += 1
+        batch = [*kept, *samples.take(BATCH - len(kept))]
+    looks = (steps - 1) * BATCH
+    wall, cpu, own = spent
+    return HostRow(threads, looks / wall, 1000 * cpu / looks, 1000 * own / looks)
+
+
+def clocks() -> NDArray[np.float64]:
+    """Seconds by the clock, of this process and of this thread."""
+    return np.array([time.perf_counter(), time.process_time(), time.thread_time()])
 
 
 def network_inputs(side: int, bands: int, batch: int, device: str) -> tuple[Tensor, Tensor]:
@@ -204,7 +203,18 @@ def needs(arguments: argparse.Namespace, side: int) -> dict[str, Any]:
     return {"gflop": counted, "samples_per_s": rate, "known": known}
 
 
-def table(rows: Sequence[Row], cache: dict[str, float], need: dict[str, Any], host: float | None) -> str:
+def limits(row: HostRow) -> str:
+    """What a row means beside a GPU, and how far its clock can be believed."""
+    shared = row.cpu_ms - row.own_ms
+    most = 1000 / (row.own_ms + shared / row.threads)
+    return (
+        f"{row.own_ms:.2f} ms of the calling thread and {shared:.2f} ms shared by {row.threads} threads: at most {most:.0f} looks/s on as "
+        f"many idle cores, if threads never wait for each other. This machine has {os.cpu_count()} cores, and programs wanted "
+        f"{os.getloadavg()[0]:.1f} of them, this one included: where that is more, looks/s by the clock say little."
+    )
+
+
+def table(rows: Sequence[Row], cache: dict[str, float], need: dict[str, Any], hosts: Sequence[HostRow]) -> str:
     """The numbers as Markdown."""
     lines = ["| images | processes | samples/s | CPU ms a sample | samples/s a core |", "|---|--:|--:|--:|--:|"]
     for row in rows:
@@ -218,8 +228,10 @@ def table(rows: Sequence[Row], cache: dict[str, float], need: dict[str, Any], ho
         f"The network asks for {need['samples_per_s']:.0f} samples/s ({need['known']}): {need['samples_per_s'] / core:.1f} cores that "
         "draw, if each sample is looked at once.",
     ]
-    if host is not None:
-        lines.append(f"The training process itself spends {host:.2f} ms a look: on one core it feeds at most {1000 / host:.0f} looks/s.")
+    if hosts:
+        lines += ["", "| threads of the training process | looks/s | CPU ms a look | of these the calling thread's |", "|--:|--:|--:|--:|"]
+        lines += [f"| {row.threads} | {row.looks_per_s:.0f} | {row.cpu_ms:.2f} | {row.own_ms:.2f} |" for row in hosts]
+        lines += ["", limits(hosts[-1])]
     return "\n".join(lines)
 
 
@@ -230,6 +242,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--recipe", default="aerial")
     parser.add_argument("--model", default="default")
     parser.add_argument("--processes", default=f"0,1,{os.cpu_count()}", help="loader processes, separated by commas; 0 is always measured")
+    parser.add_argument("--threads", default=f"1,2,{os.cpu_count()}", help="of the training process, separated by commas")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each line of the table")
     parser.add_argument("--cache", type=Path, help="folder for the cache [a temporary one]")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda measures what the network asks for")
@@ -254,11 +267,20 @@ def main() -> None:
         rows = [
             measured(images, every[images], method, count, arguments.seconds) for images, count in tqdm(jobs, desc="measuring", leave=False)
         ]
-        host = host_ms(every["cache"], method)
+        hosts: list[HostRow] = []
+        if isinstance(method, EpisodeTraining):  # the others have no threads
+            threads = sorted({*map(int, arguments.threads.split(","))})
+            hosts = [host(every["cache"], method, count, arguments.seconds) for count in threads]
     need = needs(arguments, network_side(method, arguments.model))
-    print(table(rows, cache, need, host))
+    print(table(rows, cache, need, hosts))
     if arguments.json:
-        document = {"rows": [asdict(row) for row in rows], "cache": cache, "need": need, "host_ms": host, "cores": os.cpu_count()}
+        document = {
+            "rows": [asdict(row) for row in rows],
+            "cache": cache,
+            "need": need,
+            "hosts": [asdict(row) for row in hosts],
+            "cores": os.cpu_count(),
+        }
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -45,17 +45,16 @@ class EpisodeTraining:
 
     def loss(self, net: nn.Module, samples: Sequence[Episode], rng: np.random.Generator | None, device: str) -> StepLoss:
         """As in `Method`. The samples take the answers as their masks so far; `iou` is of these, over whole scenes."""
-        seen, truth, clicks = self._looks(samples, rng)
+        seen, truth, clicks = self.looks(samples, rng)
         x = torch.from_numpy(seen).to(device, memory_format=torch.channels_last)
         labels = torch.from_numpy(truth).to(device)
         logits = net(x, points_tensor(clicks).to(device))
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
         loss = weighted_mean(sample_loss(logits, labels), [len(one.clicks) for one in samples], self.settings.click_weights)
-        answers = torch.sigmoid(logits.detach())[:, 0].cpu().numpy()
-        ious = each(_learned, list(zip(samples, answers, strict=True)), self.threads)
+        ious = self.answered(samples, torch.sigmoid(logits.detach())[:, 0].cpu().numpy())
         return StepLoss(loss, {"iou": float(np.mean(ious))})
 
-    def _looks(
+    def looks(
         self, samples: Sequence[Episode], rng: np.random.Generator | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[list[Click]]]:
         """x [B, bands + 1, S, S], labels [B, 1, S, S], and the clicks in their pixels: see `Episode.look`."""
@@ -71,6 +70,15 @@ class EpisodeTraining:
             return clicks
 
         return x, labels, each(look, range(len(samples)), self.threads)
+
+    def answered(self, samples: Sequence[Episode], probabilities: NDArray[np.float32]) -> list[float]:
+        """The samples take the network's answers to their looks, [B, S, S]; the IoU of each mask then."""
+
+        def learned(place: int) -> float:
+            samples[place].learn(probabilities[place])
+            return samples[place].iou
+
+        return each(learned, range(len(samples)), self.threads)
 
     def _sized(self, rng: np.random.Generator | None) -> EpisodeSettings:
         """The settings with the side of this step's looks: all of a batch are of one."""
@@ -96,10 +104,3 @@ class EpisodeTraining:
     def unpacked(self, tensors: Mapping[str, Tensor]) -> Episode:
         """As in `Method`."""
         return Episode.unpacked(tensors)
-
-
-def _learned(given: tuple[Episode, NDArray[np.float32]]) -> float:
-    """The IoU of a sample that took its answer."""
-    sample, answer = given
-    sample.learn(answer)
-    return sample.iou
