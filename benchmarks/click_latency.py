@@ -36,7 +36,7 @@ from converters.frames import Click
 ROWS, INPUTS, OUTPUTS = 784, 768, 3072
 # (family, architecture, side of the square input): what each family is published for.
 MODELS = {
-    "vitclick_s14": ("vitclick", "s14", 224),
+    "vitclick_s14": ("vitclick", "s14", 336),
     "simpleclick_xtiny": ("simpleclick", "vit_xtiny448", 448),
     "simpleclick_vit_b": ("simpleclick", "vit_base448", 448),
     "simpleclick_vit_l": ("simpleclick", "vit_large448", 448),
