@@ -41,7 +41,7 @@ _AERIAL = Optimisation(
     ema=0.998,
 )
 
-_FINE_TUNE = replace(_AERIAL, lr=1e-4, pretrained_lr=1e-4, steps=300, warmup=20, ema=0.98)
+_FINE_TUNE = replace(_AERIAL, lr=3e-5, pretrained_lr=3e-5, steps=300, warmup=20, ema=0.98)
 
 # A view of SAM's is some ten prompts, so a batch is of few views. docs/training_sam.md
 _SAM = replace(_AERIAL, lr=3e-4, pretrained_lr=2e-4, layer_decay=1.0, weight_decay=0.01, batch=4, warmup=20, decay_share=0.8, ema=0.985)

@@ -222,7 +222,8 @@ def test_a_sample_of_a_large_tile_reads_its_window_only(tmp_path: Path) -> None:
     before = _resident(file)
     assert int(view[1000:1064, 500:564].sum()) == 0
     assert not view.flags.owndata and not view.flags.writeable
-    assert _resident(file) - before < 1_500_000
+    # 27 MB in all. The window touches 0.6 MB; the kernel may map up to 2 MiB about each fault, so at most two such pieces.
+    assert _resident(file) - before < 6_000_000
 
 
 def _resident(file: Path) -> int:
