@@ -215,7 +215,7 @@ def test_a_cached_image_that_vanished_is_named(noise: Path, tmp_path: Path) -> N
 
 
 def test_a_sample_of_a_large_tile_reads_its_window_only(tmp_path: Path) -> None:
-    """By the pages of the mapping that became resident: of a 27 MB tile, a 64 px window takes less than a megabyte and a half."""
+    """By the pages of the mapping that became resident: of a 27 MB tile, a 64 px window takes a small part."""
     file = tmp_path / "tile.npy"
     np.save(file, np.zeros((3000, 3000, 3), np.uint8))
     view = CachedImages([CachedWindow(file, (0, 0, 3000, 3000))])[0]
