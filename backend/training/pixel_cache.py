@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import tempfile
@@ -138,11 +137,8 @@ class CachedImages(Sequence[NDArray[np.uint8]]):
 @lru_cache(maxsize=_MAPPED_PER_PROCESS)
 def _mapped(file: Path) -> NDArray[np.uint8]:
     try:
-        mapped = np.lib.format.open_memmap(file, mode="r")
-        if isinstance(mapped.base, mmap.mmap) and hasattr(mmap, "MADV_NOHUGEPAGE"):
-            mapped.base.madvise(mmap.MADV_NOHUGEPAGE)  # a small window of a large picture would otherwise take 2 MiB at a touch
         # As a plain array: a memmap hands its class on to everything that is computed from it.
-        return np.asarray(mapped)
+        return np.asarray(np.lib.format.open_memmap(file, mode="r"))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"the cached image {file} cannot be read ({error}); it was deleted or damaged in use; start again, and it is decoded again"
