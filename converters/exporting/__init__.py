@@ -1,0 +1,1 @@
+"""What annotations become outside Label Studio: features, class rasters, training sets."""
