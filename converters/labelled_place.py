@@ -6,7 +6,6 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -20,6 +19,7 @@ from converters.frames import Size
 from converters.labelled_shapes import Rings
 from converters.map_place import BEND
 from converters.rasters import RasterInfo
+from converters.remote_raster import RasterLocation
 
 # A tile of a web map by its name: "OAM-1238454-1046529-21.png" is column 1238454, row 1046529 of zoom 21.
 _TILE = re.compile(r"(?:^|[^0-9])(\d+)[-_](\d+)[-_](\d{1,2})$")
@@ -63,7 +63,7 @@ def tile_number(stem: str) -> tuple[int, int, int] | None:
     return (x, y, zoom) if 1 <= zoom <= 24 and x < 2**zoom and y < 2**zoom else None
 
 
-def _tile(path: Path, size: Size) -> Place | None:
+def _tile(path: RasterLocation, size: Size) -> Place | None:
     number = tile_number(path.stem)
     if number is None or size.width != size.height:
         return None

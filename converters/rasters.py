@@ -1,24 +1,19 @@
 """Reading rasters: what a file is (`describe`), a window of it in 8 bits (`read_window`), its stretch (`raster_stretch`).
 
-A window costs the blocks it touches, never the file. GDAL's datasets may not be shared between threads, so every thread keeps a few
-open of its own.
+A window costs the blocks it touches, never the file.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -26,18 +21,14 @@ from converters import band_meaning, georeference, isprs
 from converters.chips import PixelWindow
 from converters.errors import RasterError
 from converters.frames import Size
+from converters.raster_files import dataset_of, gdal_settings
+from converters.remote_raster import RasterLocation, RemoteRaster
 from converters.stretch import percentiles, to_uint8
 
-# `RasterInfo.transform` says it, where the caller can see it.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-
-_OPEN_PER_THREAD = 8
 # Longest side of the picture that the percentiles are taken from.
 _STRETCH_SIZE = 2048
 # Side of the piece read to tell a mask from a spectral band.
 _SAMPLE_SIZE = 256
-
-_TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ class RasterInfo:
     warnings: sentences a user should read.
     """
 
-    path: Path
+    path: RasterLocation
     size: Size
     bands: tuple[str, ...]
     bands_source: str
@@ -63,10 +54,10 @@ class RasterInfo:
     warnings: tuple[str, ...]
 
 
-def describe(path: str | Path) -> RasterInfo:
-    """What the raster at `path` (a local file) is. Raises RasterError for what cannot be opened or shown."""
-    path = Path(path)
-    dataset = _dataset(path)
+def describe(path: str | Path | RemoteRaster) -> RasterInfo:
+    """What the raster at `path` is; text is always a local file. Raises RasterError for what cannot be opened or shown."""
+    path = _location(path)
+    dataset = dataset_of(path)
     size = Size(dataset.width, dataset.height)
     transform, crs = georeference.affine(dataset), georeference.crs_text(dataset)
     notes: list[str] = []
@@ -78,7 +69,7 @@ def describe(path: str | Path) -> RasterInfo:
         bands = band_meaning.meaning(
             [colour.name.lower() for colour in dataset.colorinterp],
             dataset.descriptions,
-            isprs.parse_name(path),
+            isprs.parse_name(path.name),
             lambda band: _read(dataset, path, [band], _centre(size))[0],
         )
     return RasterInfo(
@@ -97,7 +88,7 @@ def describe(path: str | Path) -> RasterInfo:
 
 
 def read_window(
-    path: str | Path,
+    path: str | Path | RemoteRaster,
     window: PixelWindow,
     *,
     bands: Sequence[int],
@@ -113,33 +104,81 @@ def read_window(
     alpha: 1-based band; where it is 0, every band becomes 0.
     Raises RasterError for a window or band outside the raster, a missing stretch, and data that cannot be decoded.
     """
-    path = Path(path)
-    dataset = _dataset(path)
+    path = _location(path)
+    values = read_native(path, window, bands=bands)
+    opaque = None if alpha is None else read_native(path, window, bands=[alpha])[0] != 0
+    pairs = None if values.dtype == np.uint8 else chosen_stretch(path, stretch, bands)
+    return picture_of(values, pairs=pairs, nodata=nodata, opaque=opaque)
+
+
+def read_native(path: str | Path | RemoteRaster, window: PixelWindow, *, bands: Sequence[int]) -> NDArray[np.generic]:
+    """The window as CxHxW in the file's own dtype, C = len(bands); a palette is resolved to uint8 red, green, blue.
+
+    bands: 1-based, in the order wanted. Raises RasterError for a window or band outside the raster, complex numbers, and data that cannot
+    be decoded.
+    """
+    path = _location(path)
+    dataset = dataset_of(path)
     _check_window(path, window, dataset)
     count = 3 if _is_palette(dataset) else dataset.count
-    if not bands or not all(1 <= band <= count for band in (*bands, *([alpha] if alpha else []))):
+    if not bands or not all(1 <= band <= count for band in bands):
         raise RasterError(f"{path.name} has {count} bands; expected band numbers between 1 and {count}, found {list(bands)}")
-    if _is_palette(dataset):
-        return _read_palette(dataset, path, window, bands)
-    values = _read(dataset, path, bands, window)
-    if values.dtype == np.uint8:
+    _dtype(dataset, path)
+    return _read_palette(dataset, path, window, bands) if _is_palette(dataset) else _read(dataset, path, bands, window)
+
+
+def read_mask(path: str | Path | RemoteRaster, window: PixelWindow) -> NDArray[np.bool_] | None:
+    """HxW, True where the raster's own mask (inside the file or in a .msk beside it) says that there is data; None without such a mask."""
+    path = _location(path)
+    dataset = dataset_of(path)
+    _check_window(path, window, dataset)
+    if not all(MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags for flags in dataset.mask_flag_enums):
+        return None
+    area = Window(window.col_off, window.row_off, window.width, window.height)  # pyright: ignore[reportCallIssue]
+    try:
+        with gdal_settings(path):
+            return dataset.read_masks(1, window=area) != 0
+    except RasterioError:
+        raise RasterError(f"{path} has a damaged mask; expected a complete raster; copy the file again") from None
+
+
+def chosen_stretch(path: RasterLocation, stretch: Sequence[tuple[float, float]] | None, bands: Sequence[int]) -> list[tuple[float, float]]:
+    """The (low, high) of the bands wanted, out of a stretch for every band of the raster. RasterError when it is not one for each."""
+    dataset = dataset_of(path)
+    return [_pair(path, stretch, band, 3 if _is_palette(dataset) else dataset.count) for band in bands]
+
+
+def picture_of(
+    values: NDArray[np.generic],
+    *,
+    pairs: Sequence[tuple[float, float]] | None,
+    nodata: float | None = None,
+    opaque: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """Values CxHxW as HxWxC uint8. pairs: (low, high) of each channel, None for values that are uint8 already; nodata, opaque: as alpha
+    and nodata of `read_window`."""
+    if pairs is None:
         picture = values.astype(np.uint8, copy=False)
     else:
-        picture = _stretched(values, path, [_pair(path, stretch, band, count) for band in bands], nodata)
-    if alpha is not None:
-        picture = picture * (_read(dataset, path, [alpha], window) != 0)
+        picture = np.stack([to_uint8(band, *pair) for band, pair in zip(values, pairs, strict=True)])
+        if nodata is not None:
+            picture[values == nodata] = 0
+    if opaque is not None:
+        picture = picture * opaque
     return np.ascontiguousarray(np.moveaxis(picture, 0, -1))
 
 
-def raster_stretch(path: str | Path, *, bands: Sequence[str], nodata: float | None) -> tuple[tuple[float, float], ...] | None:
+def raster_stretch(
+    path: str | Path | RemoteRaster, *, bands: Sequence[str], nodata: float | None
+) -> tuple[tuple[float, float], ...] | None:
     """(low, high) for every band in file order, from a decimated read (overviews where the file has them); None for uint8.
 
     bands: letters in file order; alpha is left out of the percentiles and gets its type's range.
     A band without a single valid pixel gets (0, 1).
     Raises RasterError for data that cannot be decoded.
     """
-    path = Path(path)
-    dataset = _dataset(path)
+    path = _location(path)
+    dataset = dataset_of(path)
     dtype = _dtype(dataset, path)
     if dtype == np.uint8:
         return None
@@ -160,75 +199,7 @@ def raster_stretch(path: str | Path, *, bands: Sequence[str], nodata: float | No
     return tuple(pairs)
 
 
-# --- opening
-
-
-class _Open(threading.local):
-    """The datasets this thread has open, by file and its state on disk; the least used one is closed first."""
-
-    def __init__(self) -> None:
-        self.datasets: OrderedDict[tuple[str, int, int], DatasetReader] = OrderedDict()
-
-
-_open = _Open()
-
-
-def _dataset(path: Path) -> DatasetReader:
-    try:
-        status = path.stat()
-    except OSError:
-        raise RasterError(f"{path} is not there or may not be read; expected a raster file; check the path") from None
-    key = (str(path), status.st_mtime_ns, status.st_size)
-    if key in _open.datasets:
-        _open.datasets.move_to_end(key)
-        return _open.datasets[key]
-    dataset = _open_file(path, status.st_size)
-    _open.datasets[key] = dataset
-    while len(_open.datasets) > _OPEN_PER_THREAD:
-        _open.datasets.popitem(last=False)[1].close()
-    return dataset
-
-
-def _open_file(path: Path, size: int) -> DatasetReader:
-    if not path.is_file():
-        raise RasterError(f"{path} is not a file; expected a raster file such as a GeoTIFF")
-    try:
-        with _gdal():
-            dataset = rasterio.open(path)
-    except RasterioError:
-        raise RasterError(_why_not_opened(path, size)) from None
-    if dataset.count == 0:
-        parts = f"; it is a container of {len(dataset.subdatasets)} rasters" if dataset.subdatasets else ""
-        dataset.close()
-        raise RasterError(
-            f"{path.name} holds no band to show{parts}; expected a raster with bands; convert the part you need with gdal_translate"
-        )
-    return dataset
-
-
-def _gdal() -> rasterio.Env:
-    """GDAL's settings, for opening and for reading.
-
-    Its shortcut for whole PNG files (measured with 3.10) returns uninitialised memory for one that is cut short, without an error; it is
-    off only if it is off both when the file is opened and when it is read.
-    """
-    return rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM="NO")
-
-
-def _why_not_opened(path: Path, size: int) -> str:
-    if size == 0:
-        return f"{path} is empty (0 bytes); expected a raster; copy the file again"
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        return f"{path} may not be read ({error.strerror}); expected a raster this user can open; change its permissions"
-    if magic in _TIFF_MAGIC:
-        return f"{path} begins like a TIFF but is cut short or damaged ({size} bytes): its directory cannot be read; copy the file again"
-    return f"{path} is not a raster that GDAL can read; expected a GeoTIFF, PNG, JPEG or another raster format"
-
-
-def _dtype(dataset: DatasetReader, path: Path) -> np.dtype[np.generic]:
+def _dtype(dataset: DatasetReader, path: RasterLocation) -> np.dtype[np.generic]:
     dtype = np.result_type(*dataset.dtypes)
     if np.issubdtype(dtype, np.complexfloating):
         raise RasterError(f"{path.name} holds complex numbers ({dtype.name}); expected real values; convert it to its amplitude first")
@@ -242,7 +213,7 @@ def _is_palette(dataset: DatasetReader) -> bool:
 # --- pixels
 
 
-def _check_window(path: Path, window: PixelWindow, dataset: DatasetReader) -> None:
+def _check_window(path: RasterLocation, window: PixelWindow, dataset: DatasetReader) -> None:
     inside = (
         0 <= window.col_off < window.col_off + window.width <= dataset.width
         and 0 <= window.row_off < window.row_off + window.height <= dataset.height
@@ -255,12 +226,12 @@ def _check_window(path: Path, window: PixelWindow, dataset: DatasetReader) -> No
 
 
 def _read(
-    dataset: DatasetReader, path: Path, bands: Sequence[int], window: PixelWindow, *, shape: tuple[int, int] | None = None
+    dataset: DatasetReader, path: RasterLocation, bands: Sequence[int], window: PixelWindow, *, shape: tuple[int, int] | None = None
 ) -> NDArray[np.generic]:
     """Bands of a window as CxHxW in the file's dtype, decimated to `shape` (rows, columns) if given."""
     area = Window(window.col_off, window.row_off, window.width, window.height)  # pyright: ignore[reportCallIssue]
     try:
-        with _gdal():
+        with gdal_settings(path):
             return dataset.read(list(bands), window=area, out_shape=None if shape is None else (len(bands), *shape))
     except RasterioError:
         raise RasterError(
@@ -269,15 +240,15 @@ def _read(
         ) from None
 
 
-def _read_palette(dataset: DatasetReader, path: Path, window: PixelWindow, bands: Sequence[int]) -> NDArray[np.uint8]:
+def _read_palette(dataset: DatasetReader, path: RasterLocation, window: PixelWindow, bands: Sequence[int]) -> NDArray[np.uint8]:
     table = np.zeros((256, 3), dtype=np.uint8)
     for index, colour in dataset.colormap(1).items():
         if index < 256:
             table[index] = colour[:3]
-    return table[_read(dataset, path, [1], window)[0]][..., [band - 1 for band in bands]]
+    return table.T[[band - 1 for band in bands]][:, _read(dataset, path, [1], window)[0]]
 
 
-def _pair(path: Path, pairs: Sequence[tuple[float, float]] | None, band: int, count: int) -> tuple[float, float]:
+def _pair(path: RasterLocation, pairs: Sequence[tuple[float, float]] | None, band: int, count: int) -> tuple[float, float]:
     if pairs is None or len(pairs) != count:
         found = "none" if pairs is None else f"{len(pairs)} pairs"
         raise RasterError(
@@ -286,15 +257,9 @@ def _pair(path: Path, pairs: Sequence[tuple[float, float]] | None, band: int, co
     return pairs[band - 1]
 
 
-def _stretched(values: NDArray[np.generic], path: Path, pairs: Sequence[tuple[float, float]], nodata: float | None) -> NDArray[np.uint8]:
-    if np.iscomplexobj(values):
-        raise RasterError(
-            f"{path.name} holds complex numbers ({values.dtype.name}); expected real values; convert it to its amplitude first"
-        )
-    picture = np.stack([to_uint8(band, *pair) for band, pair in zip(values, pairs, strict=True)])
-    if nodata is not None:
-        picture[values == nodata] = 0
-    return picture
+def _location(path: str | Path | RemoteRaster) -> RasterLocation:
+    """Text is a path and nothing else: an address in a task's data must not be opened."""
+    return path if isinstance(path, RemoteRaster) else Path(path)
 
 
 def _centre(size: Size) -> PixelWindow:

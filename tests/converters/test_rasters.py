@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import ColorInterp
 
-from converters import rasters
+from converters import raster_files, rasters
 from converters.chips import PixelWindow
 from converters.errors import RasterError
 from converters.frames import Size
@@ -172,7 +172,7 @@ def test_a_thread_opens_a_file_once_and_shares_it_with_no_other(tmp_path: Path, 
         opened.append(threading.get_ident())
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(rasters.rasterio, "open", spy)
+    monkeypatch.setattr(raster_files.rasterio, "open", spy)
 
     both_alive = threading.Barrier(2)
 
