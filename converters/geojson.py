@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,19 @@ def feature(shape: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str
 
 
 def dumps(features: Iterable[Mapping[str, Any]], *, members: Mapping[str, Any] | None = None) -> str:
-    """The text of a FeatureCollection, a feature a line, so that two exports can be compared. members: further members at its top."""
+    """The text of a FeatureCollection, see `lines`."""
+    return "".join(lines(features, members=members))
+
+
+def lines(features: Iterable[Mapping[str, Any]], *, members: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """The text of a FeatureCollection in pieces, a feature a line, so that two exports can be compared. members: more at its top."""
     head = {"type": "FeatureCollection", **(members or {})}
-    lines = ",\n".join(_compact(one) for one in features)
-    return f'{_compact(head)[:-1]},"features":[\n{lines}\n]}}\n'
+    yield f'{_compact(head)[:-1]},"features":['
+    separator = "\n"
+    for one in features:
+        yield separator + _compact(one)
+        separator = ",\n"
+    yield "\n]}\n" if separator == ",\n" else "\n\n]}\n"
 
 
 def _compact(value: object) -> str:

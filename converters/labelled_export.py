@@ -22,7 +22,8 @@ from converters import rle
 from converters.bands import format_bands
 from converters.chips import Chip, PixelWindow
 from converters.errors import RSISegError, SourceError, TaskError
-from converters.export import is_display_size, latest_annotation
+from converters.exporting.chosen import latest_annotation
+from converters.exporting.region_shape import is_display_size
 from converters.frames import Size, percent_to_native
 from converters.label_studio import chip_from_task_data, has_chip
 from converters.label_studio_export import AnnotatedTask, BrushShape, NoRegion, Region, read_export, regions

@@ -1,10 +1,11 @@
-"""`rsiseg export`: a Label Studio export to georeferenced features."""
+"""`rsiseg export`: a Label Studio export to georeferenced features and training sets."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,27 @@ import click
 from tqdm import tqdm
 
 from backend.errors import UsageError
-from converters import geojson
 from converters.errors import ExportError, TaskError
-from converters.export import PIXEL_MEMBERS, WHICH, Export, export, report
+from converters.exporting.account import Account
+from converters.exporting.chosen import WHICH, Choice
+from converters.exporting.formats import FORMATS, Format, Request
+from converters.exporting.run import run
 from converters.label_config import parse
-from converters.label_studio_export import read_export
+from converters.label_studio_export import AnnotatedTask, read_export
 
-FORMATS = ("geojson",)
-LATER = ("gpkg", "coco", "yolo", "masks")
+FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) + "."
 
 
 @click.command(short_help="A Label Studio export to georeferenced features.")
 @click.argument("label_studio_json", type=click.Path(path_type=Path))
-@click.option("--format", "format_", default="geojson", show_default=True, help="geojson: RFC 7946, longitude and latitude.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write; replaced only when all of it is there.")
+@click.option("--format", "format_", default="geojson", show_default=True, help=FORMAT_HELP)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="What to write; replaced only when all of it is there.")
 @click.option("--label-config", "config", type=click.Path(path_type=Path), help="The project's labelling interface (XML), for the colours.")
 @click.option("--annotations", type=click.Choice(WHICH), default="latest", show_default=True, help="Which annotations of each task.")
+@click.option("--annotator", "annotators", multiple=True, help="Only this person's annotations (e-mail or number); may be repeated.")
+@click.option("--min-area", type=click.FloatRange(min=0), default=0.0, help="Leave out objects below this area, in m2.")
 @click.option("--pixels", is_flag=True, help="Write px of the raster, for rasters without a georeference; the file says so.")
-@click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write what was exported and what was left out, as JSON.")
+@click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write what became of every region, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print that report on standard output.")
 def command(
     label_studio_json: Path,
@@ -37,33 +41,50 @@ def command(
     out: Path,
     config: Path | None,
     annotations: str,
+    annotators: tuple[str, ...],
+    min_area: float,
     pixels: bool,
     report_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Turn LABEL_STUDIO_JSON, a project's export in the format JSON, into georeferenced polygons.
+    """Turn LABEL_STUDIO_JSON, a project's export in the format JSON, into georeferenced polygons or a training set.
 
     Brush regions keep their exact pixels, holes included; polygon regions keep their own outline. Whatever is left out is named.
     """
-    _check(format_, label_studio_json, out, report_file)
+    format = _format(format_)
+    _check_paths(label_studio_json, out, report_file)
     tasks = read_export(_read_json(label_studio_json))
     colours = {} if config is None else parse(_read_text(config, "a labelling interface (XML)")).colours()
-    done = export(tqdm(tasks, desc="export", unit="task", disable=None), annotations=annotations, colours=colours, pixels=pixels)
-    _write(out, geojson.dumps(done.features, members=PIXEL_MEMBERS if pixels else None))
-    said = {"out": str(out), "format": format_, **report(done, pixels=pixels)}
-    if report_file is not None:
-        _write(report_file, _json_text(said))
-    if as_json:
-        click.echo(_json_text(said), nl=False)
-    _summarise(done, out, report_file, pixels=pixels)
+    request = Request(
+        tasks=_Passes(tasks),
+        out=out,
+        choice=Choice(annotations, frozenset(annotators), min_area),
+        colours=colours,
+        pixels=pixels,
+    )
+    run(format, request)
+    _tell(request, format, report_file, as_json=as_json)
 
 
-def _check(format_: str, source: Path, out: Path, report_file: Path | None) -> None:
-    if format_ not in FORMATS:
-        why = "is not there yet" if format_ in LATER else "is no export format"
+class _Passes:
+    """Passes over the tasks, each with a progress bar on standard error."""
+
+    def __init__(self, tasks: tuple[AnnotatedTask, ...]) -> None:
+        self._tasks = tasks
+
+    def __call__(self) -> Iterable[AnnotatedTask]:
+        return tqdm(self._tasks, desc="export", unit="task", disable=None, leave=False)
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
         raise UsageError(
-            f"the format {format_!r} {why}; expected {', '.join(FORMATS)}; other programs convert from GeoJSON (ogr2ogr, QGIS)"
+            f"{name!r} is no export format; expected {', '.join(FORMATS)}; other programs convert from GeoJSON (ogr2ogr, QGIS)"
         )
+    return FORMATS[name]
+
+
+def _check_paths(source: Path, out: Path, report_file: Path | None) -> None:
     paths = [path.resolve() for path in (source, out, report_file) if path is not None]
     if len(set(paths)) < len(paths):
         raise UsageError(f"the export, --out and --report name the same file twice ({paths[0]}); expected different ones; change one")
@@ -88,8 +109,16 @@ def _read_text(path: Path, expected: str) -> str:
         raise TaskError(f"{path} is no UTF-8 text; expected {expected}; if it is a ZIP archive, unpack it first") from error
 
 
-def _json_text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+def _tell(request: Request, format: Format, report_file: Path | None, *, as_json: bool) -> None:
+    """The report as a file and on standard output, and the summary on standard error."""
+    coordinates = "pixels" if request.pixels else "longitude, latitude (WGS 84)"
+    said = {"out": str(request.out), "format": format.name, "coordinates": coordinates, **request.account.report()}
+    text = json.dumps(said, ensure_ascii=False, indent=1) + "\n"
+    if report_file is not None:
+        _write(report_file, text)
+    if as_json:
+        click.echo(text, nl=False)
+    _summarise(request.account, request.out, report_file, pixels=request.pixels)
 
 
 def _write(path: Path, text: str) -> None:
@@ -102,19 +131,21 @@ def _write(path: Path, text: str) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise ExportError(
-            f"{path} cannot be written ({error.strerror}); expected a file in a folder that you may write; change --out"
+            f"{path} cannot be written ({error.strerror}); expected a file in a folder that you may write; change --report"
         ) from error
 
 
-def _summarise(done: Export, out: Path, report_file: Path | None, *, pixels: bool) -> None:
+def _summarise(account: Account, out: Path, report_file: Path | None, *, pixels: bool) -> None:
     """To standard error: what was written, and each reason for leaving something out with how often and one example."""
     where = "px of the raster, not longitude and latitude" if pixels else "longitude and latitude"
-    click.echo(f"{len(done.features)} features of {done.tasks} tasks in {out} ({where})", err=True)
-    for title, remarks in (("left out", done.left_out), ("note", done.notes)):
+    click.echo(f"{account.features} features of {account.tasks} tasks in {out} ({where})", err=True)
+    left_out = account.remarks_left_out()
+    for title, remarks in (("left out", left_out), ("note", account.remarks_noted())):
         counts = Counter(remark.reason for remark in remarks)
+        firsts = {remark.reason: remark for remark in reversed(remarks)}
         for reason, count in counts.most_common():
-            first = next(remark for remark in remarks if remark.reason == reason)
+            first = firsts[reason]
             names = [f"{kind} {number}" for kind in ("task", "annotation", "region") if (number := getattr(first, kind)) is not None]
             click.echo(f"  {title}: {count} x {reason} (first: {', '.join(names)})", err=True)
-    if done.left_out and report_file is None:
+    if left_out and report_file is None:
         click.echo("  --report FILE names every one", err=True)

@@ -12,6 +12,7 @@ import pytest
 import rasterio.features
 import shapely
 from affine import Affine
+from exported import Export, export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +22,6 @@ from pyproj import Transformer
 from converters import geojson
 from converters.chips import Chip, PixelWindow
 from converters.errors import ExportError, TaskError
-from converters.export import Export, export, report
 from converters.frames import Size
 from converters.label_studio import brush_region, chip_to_task_data, polygon_region
 from converters.label_studio_export import read_export
@@ -393,7 +393,7 @@ def test_tasks_without_chip_or_annotation_are_named() -> None:
     assert [remark.region for remark in done.left_out] == ["lost", "k", None]
     assert "was not made by `rsiseg import`" in reasons(done)[0] and "key point" in reasons(done)[1]
     assert "no annotation (1 drafts and 2 predictions" in reasons(done)[2]
-    assert report(done, pixels=False)["left_out"][0]["task"] == 7
+    assert done.account.report()["left_out"][0]["task"] == 7
 
 
 def test_a_broken_chip_is_named() -> None:

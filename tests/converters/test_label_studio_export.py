@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from exported import export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import geojson
 from converters.errors import RSISegError
-from converters.export import export
 from converters.label_studio_export import NoRegion, Region, read_export, regions
 
 JSON = st.recursive(

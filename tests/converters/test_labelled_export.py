@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from exported import export
 from PIL import Image
 
 from converters import geojson
 from converters.chips import Chip, PixelWindow
 from converters.errors import TaskError
-from converters.export import export
 from converters.frames import Size
 from converters.label_studio import brush_region, chip_to_task_data, polygon_region
 from converters.label_studio_export import read_export

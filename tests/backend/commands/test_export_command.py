@@ -99,10 +99,9 @@ def test_without_a_georeference_it_refuses_and_writes_pixels_on_request(tmp_path
     assert max(max(written["features"][0]["geometry"]["coordinates"][0])) == 6
 
 
-@pytest.mark.parametrize(("name", "why"), [("gpkg", "is not there yet"), ("coco", "is not there yet"), ("dxf", "is no export format")])
-def test_other_formats_are_refused_in_a_sentence(source: Path, tmp_path: Path, name: str, why: str) -> None:
-    error = refusal(source, "--out", tmp_path / "x", "--format", name)
-    assert isinstance(error, UsageError) and f"'{name}' {why}; expected geojson" in str(error)
+def test_an_unknown_format_is_refused_in_a_sentence(source: Path, tmp_path: Path) -> None:
+    error = refusal(source, "--out", tmp_path / "x", "--format", "dxf")
+    assert isinstance(error, UsageError) and "'dxf' is no export format; expected geojson" in str(error)
 
 
 def test_input_that_is_no_export_is_refused_in_a_sentence(tmp_path: Path) -> None:
