@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-# The classes of the ISPRS benchmark, in its own colours.
-_KNOWN = {
+# The classes of the ISPRS benchmark, in its own colours and order.
+ISPRS_CLASSES = {
     "impervious surfaces": "#ffffff",
     "building": "#0000ff",
     "low vegetation": "#00ffff",
@@ -31,11 +31,20 @@ _OTHERS = (
 )  # fmt: skip
 
 
+def isprs_colour(name: str) -> str | None:
+    """ "#rrggbb" of a class of the ISPRS benchmark, also under its usual other spellings; None for any other class."""
+    plain = _plain(name)
+    return ISPRS_CLASSES.get(_SPELLINGS.get(plain, plain))
+
+
 def colour(name: str) -> str:
     """ "#rrggbb" of a class name; case, underscores and surrounding blanks do not matter. Unknown names share twelve colours by hash."""
-    plain = " ".join(name.replace("_", " ").split()).casefold()
-    known = _KNOWN.get(_SPELLINGS.get(plain, plain))
+    known = isprs_colour(name)
     if known:
         return known
     # Python's own hash differs from run to run.
-    return _OTHERS[hashlib.sha256(plain.encode()).digest()[0] % len(_OTHERS)]
+    return _OTHERS[hashlib.sha256(_plain(name).encode()).digest()[0] % len(_OTHERS)]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
