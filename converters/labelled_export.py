@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from converters import rle
 from converters.bands import format_bands
 from converters.chips import Chip, PixelWindow
-from converters.errors import RSISegError, SourceError, TaskError
+from converters.errors import RSISegError, TaskError
 from converters.exporting.chosen import latest_annotation
 from converters.exporting.region_shape import is_display_size
 from converters.frames import Size, percent_to_native
@@ -30,9 +29,8 @@ from converters.label_studio_export import AnnotatedTask, BrushShape, NoRegion, 
 from converters.labelled_objects import LabelledObject, LabelledSet, Piece, annotated, inside_image, piece_of_mask
 from converters.labelled_pixels import PICTURES, Picture, channels
 from converters.labelled_shapes import burnt
-from converters.origins import shown
 from converters.rasters import read_window
-from converters.resolver import Resolver
+from converters.task_files import TaskFiles, bare_name
 
 KIND = "Label Studio export"
 _EXIF_ORIENTATION = 0x0112
@@ -122,7 +120,7 @@ def open_export(
     roots: further folders whose files may be read. document_root: what Label Studio's /data/local-files/?d= counts from; None tries the
     export's folder and the roots. Tasks whose file is not there are left out, and noted. TaskError when none is left.
     """
-    files = _Files(path.resolve().parent, roots, document_root)
+    files = TaskFiles(path.resolve().parent, roots, document_root)
     images: list[ExportLabelled] = []
     lost: list[str] = []
     left_out: Counter[str] = Counter()
@@ -198,42 +196,7 @@ def _uniquely_named(images: list[ExportLabelled]) -> list[ExportLabelled]:
 # --- the task's file
 
 
-class _Files:
-    """Finds the files of tasks: beside the export and below the roots, also by their bare names there and in `images/`."""
-
-    def __init__(self, home: Path, roots: Sequence[Path], document_root: Path | None) -> None:
-        self._folders = [home, *(root.expanduser().resolve() for root in roots)]
-        documents = self._folders if document_root is None else [document_root]
-        self._resolvers = [Resolver(self._folders, document_root=folder) for folder in documents]
-
-    def find(self, uri: str) -> Path:
-        """SourceError when the file is not below any of the folders."""
-        refused: SourceError | None = None
-        for resolver in self._resolvers:
-            try:
-                return resolver.local_path(uri)
-            except SourceError as error:
-                refused = refused or error
-        # An export that was moved with its files, uploads among them, still has them under their names.
-        name = _bare_name(uri)
-        for folder in self._folders:
-            for candidate in (folder / name, folder / "images" / name):
-                if name and candidate.is_file() and candidate.resolve().is_relative_to(folder):
-                    return candidate.resolve()
-        raise SourceError(
-            f"{shown(uri)} is not below {', '.join(str(folder) for folder in self._folders)}, and no file named {name or 'so'} is; "
-            "put the file beside the export, or name its folder as a root"
-        ) from refused
-
-
-def _bare_name(uri: str) -> str:
-    parts = urlsplit(uri)
-    document = parse_qs(parts.query).get("d", [""])[0]
-    name = PurePosixPath(document or unquote(parts.path)).name
-    return name if name.isprintable() and name not in ("", ".", "..") and "\\" not in name else ""
-
-
-def _chip(task: AnnotatedTask, files: _Files) -> tuple[Chip, Path]:
+def _chip(task: AnnotatedTask, files: TaskFiles) -> tuple[Chip, Path]:
     """The chip of a task and its raster. RSISegError when the file is not there or another one than was annotated."""
     if has_chip(task.data):
         chip = chip_from_task_data(task.data)
@@ -256,7 +219,7 @@ def _chip(task: AnnotatedTask, files: _Files) -> tuple[Chip, Path]:
 def _picture_address(task: AnnotatedTask) -> str:
     """The address of the one picture in a task's data."""
     texts: dict[str, Any] = {key: value for key, value in task.data.items() if isinstance(value, str)}
-    found = [value for value in texts.values() if _bare_name(value).lower().endswith(_CHIPLESS_ENDINGS)]
+    found = [value for value in texts.values() if bare_name(value).lower().endswith(_CHIPLESS_ENDINGS)]
     if "image" in texts:
         return texts["image"]
     if len(found) != 1:
