@@ -69,6 +69,11 @@ class Account:
         self._empty: dict[int, tuple[RegionName, str]] = {}
         self._notes: dict[tuple[int, str], RegionName] = {}
         self._unplaced: dict[int, str] = {}
+        self._facts: dict[str, Any] = {}
+
+    def fact(self, name: str, value: Any) -> None:
+        """Something that a format found out about what it wrote, plain JSON, such as its largest deviation."""
+        self._facts[name] = value
 
     def read(self, position: int) -> None:
         """The task at this position of the export was read."""
@@ -153,6 +158,7 @@ class Account:
             ],
             "left_out": [_as_json(remark) for remark in self.remarks_left_out()],
             "notes": [_as_json(remark) for remark in self.remarks_noted()],
+            "facts": dict(self._facts),
         }
 
 
