@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import rasterio.features
 import shapely
@@ -24,6 +26,11 @@ def polygons(mask: ArrayLike, *, tolerance: float = 0.0) -> list[Polygon]:
     found = _traced(grid)
     if tolerance > 0:
         found = [part for polygon in found for part in _parts(shapely.simplify(polygon, tolerance, preserve_topology=True))]
+    return ordered(found)
+
+
+def ordered(found: Iterable[Polygon]) -> list[Polygon]:
+    """The polygons in the order of `polygons`: rings begin at their first corner in reading order, holes and parts are sorted by theirs."""
     return sorted((_ordered(polygon) for polygon in found), key=_first_corner)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from converters.exporting.chosen import ChosenRegion
@@ -26,7 +26,7 @@ def of_region(chosen: ChosenRegion) -> dict[str, Any]:
     }
 
 
-def merged(all_of: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merged(all_of: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The attributes of an object of several regions: the first one's names, and what the others say too.
 
     score: the lowest. clicks: of all together. annotator, model, model_version, cfr: all that occur, separated by commas.

@@ -77,12 +77,13 @@ class ChosenRegion:
 class ChosenTask:
     """A task with at least one chosen annotation, which may be empty: an empty one says that there is nothing on the chip.
 
-    position: of the task in the export. id: Label Studio's.
+    position: of the task in the export. id: Label Studio's. annotators: of its chosen annotations.
     """
 
     position: int
     id: int | str | None
     chip: Chip
+    annotators: tuple[int | str | None, ...]
     regions: tuple[ChosenRegion, ...]
 
 
@@ -117,35 +118,23 @@ def chosen_tasks(
     order = 0
     for position, task in enumerate(tasks):
         account.read(position)
+        chip, homeless = _chip(task)
+        annotators: list[int | str | None] = []
         chosen: list[ChosenRegion] = []
-        chip, why = _chip(task)
-        counts = False
-        if not task.annotations:
-            account.nothing(RegionName(order, task.id, None, None, None, None), _no_annotation(task))
-            order += 1
         for annotation, reason in _judged(task, choice):
-            counts |= reason is None
-            if reason is not None and not annotation.results:
-                account.nothing(RegionName(order, task.id, annotation.id, annotation.annotator, None, None), reason)
-                order += 1
-            if reason is None and chip is None and annotation.results:
-                account.unplaced(position, why)
-            for region in regions(annotation):
-                name = RegionName(order, task.id, annotation.id, annotation.annotator, region.id, region.type)
-                account.seen(name)
-                order += 1
-                if reason is not None:
-                    account.left_out(name, reason)
-                elif isinstance(region, NoRegion):
-                    account.left_out(name, region.reason)
-                elif chip is None:
+            if reason is None and annotation is not None:
+                annotators.append(annotation.annotator)
+                if chip is None and annotation.results:
+                    account.unplaced(position, homeless)
+            for name, region in _named(order, task, annotation, reason, account):
+                order = name.order + 1
+                why = reason or _unusable(region, chip, homeless)
+                if why is not None and region is not None:
                     account.left_out(name, why)
-                elif (wrong := wrong_picture(region, chip)) is not None:
-                    account.left_out(name, wrong)
-                else:
+                elif isinstance(region, Region) and chip is not None:
                     chosen.append(_chosen(name, region, chip, account, colours or {}))
-        if counts and chip is not None:
-            yield ChosenTask(position, task.id, chip, tuple(chosen))
+        if annotators and chip is not None:
+            yield ChosenTask(position, task.id, chip, tuple(annotators), tuple(chosen))
 
 
 def too_small(area: float, choice: Choice) -> str:
@@ -172,16 +161,19 @@ def _age(annotation: Annotation) -> tuple[float, int]:
     return seconds, annotation.id if isinstance(annotation.id, int) else 0
 
 
-def _judged(task: AnnotatedTask, choice: Choice) -> Iterator[tuple[Annotation, str | None]]:
-    """Every annotation of the task, with the reason why it is not chosen, or None."""
+def _judged(task: AnnotatedTask, choice: Choice) -> Iterator[tuple[Annotation | None, str | None]]:
+    """Every annotation of the task, with the reason why it is not chosen, or None; one that is None for a task without any."""
+    if not task.annotations:
+        beside = f" ({task.drafts} drafts and {task.predictions} predictions are none)" if task.drafts or task.predictions else ""
+        yield None, f"the task has no annotation{beside}; submit one in Label Studio"
     theirs = [one for one in task.annotations if not choice.annotators or str(one.annotator) in choice.annotators]
     latest = _latest(theirs)
     for annotation in task.annotations:
         reason = None
         if annotation.cancelled:
             reason = "the annotation was skipped (cancelled) in Label Studio"
-        elif annotation not in theirs:
-            reason = f"the annotation is {annotation.annotator or 'unknown'}'s, and --annotator names others"
+        elif not any(annotation is one for one in theirs):
+            reason = f"the annotation is by {annotation.annotator or 'nobody known'}, and --annotator names others"
         elif choice.which == "latest" and annotation is not latest:
             reason = f"the task has a later annotation ({latest.id if latest else None}); --annotations all exports both"
         elif choice.which == "ground-truth" and not annotation.ground_truth:
@@ -189,9 +181,30 @@ def _judged(task: AnnotatedTask, choice: Choice) -> Iterator[tuple[Annotation, s
         yield annotation, reason
 
 
-def _no_annotation(task: AnnotatedTask) -> str:
-    beside = f" ({task.drafts} drafts and {task.predictions} predictions are none)" if task.drafts or task.predictions else ""
-    return f"the task has no annotation{beside}; submit one in Label Studio"
+def _named(
+    order: int, task: AnnotatedTask, annotation: Annotation | None, reason: str | None, account: Account
+) -> Iterator[tuple[RegionName, Region | NoRegion | None]]:
+    """The regions of an annotation with their names, told to the account; one that is None where a reason stands for no region at all."""
+    if annotation is None or not annotation.results:
+        if reason is not None:
+            number, annotator = (None, None) if annotation is None else (annotation.id, annotation.annotator)
+            name = RegionName(order, task.id, number, annotator, None, None)
+            account.nothing(name, reason)
+            yield name, None
+        return
+    for position, region in enumerate(regions(annotation), start=order):
+        name = RegionName(position, task.id, annotation.id, annotation.annotator, region.id, region.type)
+        account.seen(name)
+        yield name, region
+
+
+def _unusable(region: Region | NoRegion | None, chip: Chip | None, homeless: str) -> str | None:
+    """Why a region of a chosen annotation cannot be used, as far as it can be told without decoding it."""
+    if isinstance(region, NoRegion):
+        return region.reason
+    if chip is None:
+        return homeless
+    return None if region is None else wrong_picture(region, chip)
 
 
 def _chip(task: AnnotatedTask) -> tuple[Chip | None, str]:

@@ -30,8 +30,11 @@ class Drawn:
 
 @dataclass(slots=True)
 class Sheet:
-    """A raster with everything drawn on it. frame: the chip that places it. windows: of all chips with a chosen annotation."""
+    """A raster with everything drawn on it.
+
+    frame: the chip that places it. windows: lane -> the windows of all chips with a chosen annotation, empty ones too.
+    """
 
     frame: Chip
     drawn: list[Drawn] = field(default_factory=list)
-    windows: set[PixelWindow] = field(default_factory=set)
+    windows: dict[int | str | None, set[PixelWindow]] = field(default_factory=dict)

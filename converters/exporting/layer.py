@@ -95,7 +95,8 @@ def _same_place(frame: Chip, chip: Chip) -> bool:
 
 def _draw(task: ChosenTask, sheet: Sheet, request: LayerRequest, account: Account) -> None:
     """Puts the task's regions onto the sheet of its raster, as outlines in px of the whole raster."""
-    sheet.windows.add(task.chip.window)
+    for annotator in task.annotators:
+        sheet.windows.setdefault(_lane(annotator, request), set()).add(task.chip.window)
     if not task.regions:
         return
     try:
@@ -123,11 +124,15 @@ def _drawn(region: ChosenRegion, parts: list[shapely.Polygon], request: LayerReq
         class_name=region.class_name,
         colour=region.colour,
         chip=region.chip,
-        # Several people's answers to one chip are several layers: they are not cut out of each other, nor joined.
-        lane=None if request.choice.which != "all" else region.annotator,
+        lane=_lane(region.annotator, request),
         parts=tuple(shapely.transform(part, lambda corners: corners + offset) for part in parts),
         attributes=attributes.of_region(region),
     )
+
+
+def _lane(annotator: int | str | None, request: LayerRequest) -> int | str | None:
+    """Several people's answers to one chip are several layers: they are not cut out of each other, nor joined."""
+    return annotator if request.choice.which == "all" else None
 
 
 def _finished(sheet: Sheet, request: LayerRequest, account: Account) -> Iterator[SurveyObject]:
@@ -138,9 +143,10 @@ def _finished(sheet: Sheet, request: LayerRequest, account: Account) -> Iterator
             for name in one.sources:
                 account.left_out(name, too_small(area, request.choice))
             continue
-        account.exported(one.sources[0], one.class_name, area)
-        for name in one.sources[1:]:
-            account.merged(name, one.sources[0], one.class_name, 0.0)
+        shares = [None if area is None else area * share for share in one.shares]
+        account.exported(one.sources[0], one.class_name, shares[0])
+        for name, share in zip(one.sources[1:], shares[1:], strict=True):
+            account.merged(name, one.sources[0], one.class_name, share)
         measured = {"area_m2": area, "area_method": method}
         if request.pixels:
             measured |= {"raster": one.chip.raster, "area_px": round(sum(part.area for part in one.parts), 6)}

@@ -23,8 +23,9 @@ class SurveyObject:
     """One object, as vector formats write it.
 
     chip: of its first region. frame: the chip whose transform places all objects of this raster, so that neighbours share their vertices.
-    sources: its regions, in the order of the export. parts: polygons (col, row) in px of the whole raster, edge-based; exact (whole
-    numbers) for masks as long as nothing was simplified. attributes: names and plain values, see `attributes.of`.
+    sources: its regions, in the order of the export; shares: of its area, 0..1, 0 for one that only confirms it.
+    parts: polygons (col, row) in px of the whole raster, edge-based; exact (whole numbers) for masks as long as nothing was simplified.
+    attributes: names and plain values, see `attributes.of_region`.
     """
 
     class_name: str
@@ -32,6 +33,7 @@ class SurveyObject:
     chip: Chip
     frame: Chip
     sources: tuple[RegionName, ...]
+    shares: tuple[float, ...]
     parts: tuple[Polygon, ...]
     attributes: Mapping[str, Any]
 
