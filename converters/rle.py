@@ -16,12 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from converters.errors import TaskError
 from converters.frames import Size
+from converters.rle_walk import RunCode, run_starts
 
 CHANNELS = 4
 WORD = 8
 FIELDS = (3, 4, 8, 16)  # bits of the four run fields
 LONGEST = 2**16
 HEADER_BITS = 53
+BLOCK = 1 << 17  # runs worked on at a time: what is in between stays in the cache
 # A pixel drawn by hand may be half transparent at a stroke's edge; it belongs to the mask when at least half covered.
 OPAQUE = 128
 
@@ -40,7 +42,7 @@ def encode(mask: ArrayLike) -> list[int]:
     lengths = np.diff(np.append(starts, flat.size)) * CHANNELS
     codes, widths = _run_codes(*_split_long(lengths, flat[starts]))
     header = _header(flat.size * CHANNELS)
-    return _pack(np.concatenate((header[0], codes)), np.concatenate((header[1], widths))).tolist()
+    return list(_pack(np.concatenate((header[0], codes)), np.concatenate((header[1], widths))))
 
 
 def decode(rle: Sequence[int], size: Size) -> NDArray[np.bool_]:
@@ -48,19 +50,35 @@ def decode(rle: Sequence[int], size: Size) -> NDArray[np.bool_]:
 
     Raises TaskError when the bytes are no such stream, end too early, or hold another number of pixels than `size`.
     """
-    stream = _Stream.of(rle)
-    expected = size.width * size.height * CHANNELS
-    if stream.count != expected:  # before anything of that size is made
-        raise TaskError(
-            f"the brush region's RLE holds {stream.count} values; expected {expected}, four for each pixel of {size}; "
-            "draw the region again on the right image"
-        )
-    return (_values(stream)[CHANNELS - 1 :: CHANNELS] >= OPAQUE).reshape(size.height, size.width)
+    opaque, lengths = _pixel_runs(rle, size)
+    return np.repeat(opaque, lengths).reshape(size.height, size.width)
+
+
+def decode_box(rle: Sequence[int], size: Size) -> tuple[NDArray[np.bool_], int, int]:
+    """The smallest part of the mask that holds all of its true pixels, and the column and row of its upper-left pixel in the mask.
+
+    Cost follows the runs and the rows of the object, not the size of the picture. An empty mask gives 0x0 at (0, 0). Raises as `decode`.
+    """
+    opaque, lengths = _pixel_runs(rle, size)
+    ends = np.cumsum(lengths)
+    drawn = opaque & (lengths > 0)
+    if not drawn.any():
+        return np.zeros((0, 0), bool), 0, 0
+    first, last = (ends - lengths)[drawn], ends[drawn] - 1  # pixels of each run of the object
+    top, bottom = int(first[0]) // size.width, int(last[-1]) // size.width
+    # Only the rows of the object are made: runs are cut to them.
+    begin, end = top * size.width, (bottom + 1) * size.width
+    band = np.repeat(opaque, np.maximum(np.minimum(ends, end) - np.maximum(ends - lengths, begin), 0)).reshape(-1, size.width)
+    if (first // size.width != last // size.width).any():  # a run over a row's end: both edges are touched
+        return band, 0, top
+    left, right = int((first % size.width).min()), int((last % size.width).max())
+    return np.ascontiguousarray(band[:, left : right + 1]), left, top
 
 
 def decode_values(rle: Sequence[int]) -> NDArray[np.uint8]:
     """All values of the stream, flat: R, G, B, alpha of each pixel, row by row. Raises TaskError for a damaged stream."""
-    return _values(_Stream.of(rle))
+    stream = _Stream.of(rle)
+    return _values(stream, stream.runs())
 
 
 # --- writing
@@ -92,110 +110,140 @@ def _header(count: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     return np.array(codes, np.uint64), np.array([32, 5, 4, 4, 4, 4])
 
 
-def _pack(codes: NDArray[np.uint64], widths: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _pack(codes: NDArray[np.uint64], widths: NDArray[np.int64]) -> bytes:
     """Codes of at most 32 bits, one after the other, most significant bit first, and at least one zero bit behind as the SDK writes it."""
     ends = np.cumsum(widths)
-    first = ends - widths
-    # A code touches at most five bytes: move it to its place in 40 bits, then add each of the five to its byte (their bits are disjoint).
-    placed = codes << (40 - first % 8 - widths).astype(np.uint64)
-    packed = np.zeros(int(ends[-1]) // 8 + 1 + 5, np.float64)
-    for k in range(5):
-        part = (placed >> np.uint64(32 - 8 * k)) & np.uint64(255)
-        packed += np.bincount(first // 8 + k, weights=part, minlength=packed.size)
-    return packed[: int(ends[-1]) // 8 + 1].astype(np.uint8)
+    length = int(ends[-1]) // 8 + 1
+    packed = np.zeros(length // 8 + 2, np.uint64)
+    for part in range(0, codes.size, BLOCK):
+        width = widths[part : part + BLOCK]
+        first = ends[part : part + BLOCK] - width
+        word, offset = first >> 6, (first & 63).astype(np.uint64)
+        leading = codes[part : part + BLOCK] << (64 - width).astype(np.uint64)
+        # No code is as wide as a word, so in every word from the first to the last there begins one.
+        begins = np.flatnonzero(np.diff(word, prepend=-1))
+        packed[word[0] : word[-1] + 1] |= np.bitwise_or.reduceat(leading >> offset, begins)
+        over = np.flatnonzero(offset.astype(np.int64) + width > 64)  # at most one in a word
+        packed[word[over] + 1] |= leading[over] << (np.uint64(64) - offset[over])
+    return packed.astype(">u8").tobytes()[:length]
 
 
 # --- reading
 
 
+def _pixel_runs(rle: Sequence[int], size: Size) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether each run is opaque, and its number of pixels; some have none."""
+    stream = _Stream.of(rle)
+    expected = size.width * size.height * CHANNELS
+    if stream.count != expected:  # before anything of that size is made
+        raise TaskError(
+            f"the brush region's RLE holds {stream.count} values; expected {expected}, four for each pixel of {size}; "
+            "draw the region again on the right image"
+        )
+    runs = stream.runs()
+    if runs.listed.any():
+        alpha = _values(stream, runs)[CHANNELS - 1 :: CHANNELS] >= OPAQUE
+        edges = np.concatenate(([0], np.flatnonzero(alpha[1:] != alpha[:-1]) + 1, [alpha.size]))
+        return alpha[edges[:-1]], np.diff(edges)
+    # A pixel belongs to the run that holds its last value, alpha.
+    return runs.words >= OPAQUE, np.diff(np.cumsum(runs.lengths) // CHANNELS, prepend=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of a stream. lengths: in values. words: the value of each, the first one's of a listed run, which begins at `first_bit`."""
+
+    lengths: NDArray[np.int64]
+    words: NDArray[np.uint8]
+    listed: NDArray[np.bool_]
+    first_bit: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """data: the bytes, with five zeros behind them; bits: the number of real bits; count: the number of values announced."""
+    """data: the bytes, with eight zeros behind them; bits: the number of real bits; count: the number of values announced."""
 
     data: NDArray[np.uint8]
     bits: int
 
     @classmethod
     def of(cls, rle: Sequence[int]) -> _Stream:
-        try:
-            numbers = np.asarray(rle)
-        except ValueError:
-            numbers = np.empty(0)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255):
-            raise _damaged("something else than a list of whole numbers 0..255")
-        if numbers.size < 8:
-            raise _damaged(f"{numbers.size} bytes, less than the header and one run")
-        return cls(np.concatenate((numbers.astype(np.uint8), np.zeros(5, np.uint8))), int(numbers.size) * 8)
+        data = _bytes(rle)
+        if len(data) < 8:
+            raise _damaged(f"{len(data)} bytes, less than the header and one run")
+        return cls(np.frombuffer(data + bytes(8), np.uint8), len(data) * 8)
 
     @property
     def count(self) -> int:
-        return int(self.read(0, 32))
+        return int(self.read(np.zeros(1, np.int64), 32)[0])
 
-    def read(self, start: ArrayLike, width: int) -> NDArray[np.int64]:
+    @property
+    def code(self) -> RunCode:
+        """Raises TaskError for words that are no bytes."""
+        word, *fields = (int(self.read(np.array([bit]), width)[0]) + 1 for bit, width in ((32, 5), (37, 4), (41, 4), (45, 4), (49, 4)))
+        if word > WORD:
+            raise _damaged(f"words of {word} bits")
+        return RunCode(word, (fields[0], fields[1], fields[2], fields[3]))
+
+    def read(self, start: NDArray[np.int64], width: int | NDArray[np.int64]) -> NDArray[np.int64]:
         """The numbers of `width` (at most 32) bits that begin at the given bits; zeros are read behind the end."""
-        start = np.minimum(np.asarray(start, np.int64), self.bits)
-        byte = start // 8
-        word = np.zeros(start.shape, np.int64)
-        for k in range(5):
-            word = (word << 8) | self.data[np.minimum(byte + k, self.data.size - 1)]
-        return (word >> (40 - start % 8 - width)) & ((1 << width) - 1)
+        return _leading(self.window(start), width)
+
+    def window(self, start: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """57 bits or more from each given bit on, as the leading bits of a number; zeros behind the end."""
+        start = np.minimum(start, self.bits)
+        # One number for each byte: it and the seven behind it, overlapping.
+        eights = np.ndarray(self.data.size - 7, ">u8", self.data, strides=(1,))
+        return eights[start >> 3].astype(np.uint64) << (start & 7).astype(np.uint64)
+
+    def runs(self) -> _Runs:
+        """Raises TaskError when they do not add up to `count`."""
+        code = self.code
+        starts = run_starts(self.data[: self.bits // 8], HEADER_BITS, code)
+        bits = np.array(code.fields * 2)
+        pieces = [self._read_runs(part, code, bits) for part in np.array_split(starts, max(1, starts.size // BLOCK))]
+        runs = _Runs(*map(np.concatenate, zip(*pieces, strict=True)))
+        ends = np.cumsum(runs.lengths)
+        number = int(np.searchsorted(ends, self.count)) + 1  # what follows the last value is padding
+        if number > ends.size or ends[number - 1] != self.count:
+            raise _damaged(f"runs that do not add up to the {self.count} values announced")
+        return _Runs(runs.lengths[:number], runs.words[:number], runs.listed[:number], runs.first_bit[:number])
+
+    def _read_runs(self, starts: NDArray[np.int64], code: RunCode, bits: NDArray[np.int64]) -> tuple[NDArray, ...]:
+        window = self.window(starts)
+        kind = _leading(window, 3)
+        field = bits[kind]
+        lengths = _leading(window << np.uint64(3), field) + 1
+        words = _leading(window << (field + 3).astype(np.uint64), code.word).astype(np.uint8)
+        return lengths, words, kind < 4, starts + 3 + field
 
 
-def _values(stream: _Stream) -> NDArray[np.uint8]:
-    word = int(stream.read(32, 5)) + 1
-    fields = [int(stream.read(37 + 4 * k, 4)) + 1 for k in range(4)]
-    if word > WORD:
-        raise _damaged(f"words of {word} bits")
-    starts = _run_starts(stream, word, fields)
-    kind = stream.read(starts, 3)
-    lengths = np.zeros(starts.shape, np.int64)
-    for index, field in enumerate(fields):
-        chosen = kind % 4 == index
-        lengths[chosen] = stream.read(starts[chosen] + 3, field) + 1
-    ends = np.cumsum(lengths)
-    runs = int(np.searchsorted(ends, stream.count)) + 1  # what follows the last value is padding
-    if runs > ends.size or ends[runs - 1] != stream.count:
-        raise _damaged(f"runs that do not add up to the {stream.count} values announced")
-    first_word = starts + 3 + np.array(fields)[kind % 4]
-    return _fill(stream, first_word[:runs], kind[:runs] < 4, lengths[:runs], word)
+def _leading(window: NDArray[np.uint64], width: int | NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers in the first `width` bits of 64."""
+    return (window >> np.asarray(64 - width).astype(np.uint64)).astype(np.int64)
 
 
-def _run_starts(stream: _Stream, word: int, fields: list[int]) -> NDArray[np.int64]:
-    """The bit at which each run begins, padding behind the last included.
-
-    Where a run begins depends on the one before, so this walks from run to run; everything else is done for all runs at once.
-    """
-    bits = np.unpackbits(stream.data)
-    kinds = (bits[:-2] * 4 + bits[1:-1] * 2 + bits[2:]).tobytes()
-    repeated = [3 + field + word for field in fields]
-    data = stream.data.tobytes()
-    starts: list[int] = []
-    at, end = HEADER_BITS, stream.bits
-    while at < end:
-        starts.append(at)
-        kind = kinds[at]
-        if kind >= 4:
-            at += repeated[kind - 4]
-            continue
-        field, first = fields[kind], at + 3
-        chunk = int.from_bytes(data[first // 8 : first // 8 + 3])
-        length = ((chunk >> (24 - first % 8 - field)) & ((1 << field) - 1)) + 1
-        at = first + field + length * word
-    if at > end:  # the last one has not all of its bits
-        starts.pop()
-    return np.array(starts, np.int64)
+def _bytes(rle: Sequence[int]) -> bytes:
+    """Raises TaskError for anything but a list, tuple or array of whole numbers 0..255."""
+    try:
+        if isinstance(rle, np.ndarray):
+            rle = rle.tolist()
+        if isinstance(rle, list | tuple | bytes | bytearray):
+            return bytes(rle)
+    except (TypeError, ValueError):
+        pass
+    raise _damaged("something else than a list of whole numbers 0..255")
 
 
-def _fill(
-    stream: _Stream, first_word: NDArray[np.int64], listed: NDArray[np.bool_], lengths: NDArray[np.int64], word: int
-) -> NDArray[np.uint8]:
+def _values(stream: _Stream, runs: _Runs) -> NDArray[np.uint8]:
     """The values of all runs; the words of a listed run stand one after the other in the stream, a repeated run has one."""
-    values = np.repeat(stream.read(first_word, word).astype(np.uint8), lengths)
-    if listed.any():
-        count = lengths[listed]
+    values = np.repeat(runs.words, runs.lengths)
+    if runs.listed.any():
+        word = stream.code.word
+        count = runs.lengths[runs.listed]
         within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        place = np.repeat((np.cumsum(lengths) - lengths)[listed], count) + within
-        values[place] = stream.read(np.repeat(first_word[listed], count) + within * word, word)
+        place = np.repeat((np.cumsum(runs.lengths) - runs.lengths)[runs.listed], count) + within
+        values[place] = stream.read(np.repeat(runs.first_bit[runs.listed], count) + within * word, word)
     return values
 
 
