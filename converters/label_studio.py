@@ -6,7 +6,7 @@ The keys of that JSON stand here, in `label_studio_export.py` (which reads annot
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,46 @@ def chip_to_task_data(chip: Chip) -> dict[str, Any]:
         "stretch": None if chip.stretch is None else [list(low_high) for low_high in chip.stretch],
         "nodata": chip.nodata if chip.nodata is None or math.isfinite(chip.nodata) else str(chip.nodata),
     }
+
+
+def imported_task(
+    chip: Chip, *, id: str, views: Mapping[str, str], meta: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """A task as Label Studio imports it.
+
+    id: what this chip of this raster is called in every import; it stands in the data, which every export of Label Studio repeats.
+    views: name -> address of further pictures of the chip, for `$image_<name>` in a labelling interface.
+    meta: what the import settled and assumed. predictions: items of `prediction`, shown as a pre-annotation.
+    """
+    data = {**chip_to_task_data(chip), **{f"image_{name}": address for name, address in views.items()}, "chip_id": id}
+    task: dict[str, Any] = {"data": data, "meta": {"rsiseg": dict(meta)}}
+    if predictions:
+        task["predictions"] = [dict(item) for item in predictions]
+    return task
+
+
+def prediction(result: Sequence[Mapping[str, Any]], version: str) -> dict[str, Any]:
+    """Regions of a task as one stored prediction; version: what Label Studio shows as its author."""
+    return {"model_version": version, "result": [dict(item) for item in result]}
+
+
+def predicted_regions(task: Mapping[str, Any]) -> list[Any]:
+    """The region items of all predictions of a task that is to be imported."""
+    return [item for each in task.get("predictions", ()) for item in each["result"]]
+
+
+def task_id(task: Mapping[str, Any]) -> str | None:
+    """The `id` that `imported_task` gave a task; None for any other task."""
+    data = task.get("data")
+    found = data.get("chip_id") if isinstance(data, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def import_meta(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `meta` that `imported_task` gave a task; empty for any other task."""
+    meta = task.get("meta")
+    found = meta.get("rsiseg") if isinstance(meta, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def has_chip(data: object) -> bool:

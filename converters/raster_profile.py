@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from affine import Affine
 
@@ -12,6 +11,7 @@ from converters import georeference, isprs
 from converters.chips import PixelWindow
 from converters.errors import RasterError
 from converters.rasters import RasterInfo, describe, raster_stretch, read_window
+from converters.remote_raster import RasterLocation
 
 # Side of the piece at the centre that tells an ISPRS label from its image of the same name.
 _LOOK = 256
@@ -35,14 +35,14 @@ class RasterProfile:
     warnings: tuple[str, ...]
 
 
-def settle(path: Path, *, bands: tuple[str, ...] | None = None, crs: str | None = None) -> RasterProfile:
+def settle(path: RasterLocation, *, bands: tuple[str, ...] | None = None, crs: str | None = None) -> RasterProfile:
     """Everything the tasks of a raster record besides their windows. Reads the raster once, decimated, where it is not uint8.
 
     bands, crs: what the user gave; they override the file.
     Raises RasterError for what cannot be read, for bands that do not fit the file, and for an ISPRS label taken for an image.
     """
     info = describe(path)
-    name = isprs.parse_name(path)
+    name = isprs.parse_name(path.name)
     _refuse_labels(info, name)
     letters, bands_source, warnings = _bands(info, bands)
     crs, crs_source, notes = _crs(info, name, crs)

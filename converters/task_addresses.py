@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from converters.chips import PixelWindow
 from converters.errors import SourceError
+from converters.remote_raster import RasterLocation, RemoteRaster
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class TaskAddresses:
                 "serve its chips; choose --out below it, another --document-root, or --image-url-prefix"
             )
 
-    def raster(self, path: Path) -> str:
-        """The `raster` of a task: an absolute path, or one relative to the raster root with forward slashes.
+    def raster(self, path: RasterLocation) -> str:
+        """The `raster` of a task: an absolute path, one relative to the raster root with forward slashes, or the address of a remote one.
 
         Raises SourceError for a raster outside the raster root.
         """
+        if isinstance(path, RemoteRaster):
+            return path.address
         resolved = path.resolve()
         if self.raster_root is None:
             return resolved.as_posix()
@@ -46,15 +49,24 @@ class TaskAddresses:
             raise SourceError(f"{path} is not below the raster root {self.raster_root}; move it there or leave --raster-root away")
         return resolved.relative_to(self.raster_root).as_posix()
 
-    def chip(self, raster: str, window: PixelWindow) -> Path:
-        """The chip's file, relative to `out`: unlike for every raster, window and chip size, and the same in every run."""
+    def folder(self, raster: str) -> Path:
+        """The folder of a raster's chips, relative to `out`: unlike for every raster, and the same in every run."""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(raster).stem)[:80]
         digest = hashlib.sha256(raster.encode()).hexdigest()[:8]
-        name = f"r{window.row_off:06d}_c{window.col_off:06d}_{window.width}x{window.height}.png"
-        return Path("chips") / f"{stem}-{digest}" / name
+        return Path("chips") / f"{stem}-{digest}"
+
+    def chip(self, raster: str, window: PixelWindow, view: str = "") -> Path:
+        """The chip's file, relative to `out`: unlike for every raster, window, chip size and further view, and the same in every run."""
+        return self.folder(raster) / chip_name(window, view)
 
     def image(self, chip: Path) -> str:
         """The `image` of a task for a chip's file relative to `out`."""
         if self.url_prefix is not None:
             return f"{self.url_prefix.rstrip('/')}/{quote(chip.as_posix())}"
         return f"/data/local-files/?d={quote((self.out / chip).relative_to(self.document_root).as_posix())}"
+
+
+def chip_name(window: PixelWindow, view: str = "") -> str:
+    """The file name of a chip's picture. view: name of a further view of the same chip; empty for the first."""
+    suffix = f"_{view}" if view else ""
+    return f"r{window.row_off:06d}_c{window.col_off:06d}_{window.width}x{window.height}{suffix}.png"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from converters.bands import format_bands, parse_bands
 from converters.errors import RasterError
-from converters.import_rasters import Imported, ImportSummary, import_rasters
+from converters.importing.survey import Imported, ImportSummary, import_rasters
 from converters.task_addresses import TaskAddresses
 
 

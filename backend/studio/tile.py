@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from backend.studio.environment import CHECKOUT
 from backend.studio.installation import Installation
 from converters.errors import RasterError
-from converters.import_rasters import import_rasters
+from converters.importing.survey import import_rasters
 from converters.task_addresses import TaskAddresses
 
 # A real, georeferenced picture where the folder of real imagery lies beside the checkout (bridge, cars, roofs; 10 cm).

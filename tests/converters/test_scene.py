@@ -14,7 +14,7 @@ from converters.bands import display
 from converters.chips import PixelWindow
 from converters.errors import RasterError
 from converters.frames import Size
-from converters.import_rasters import import_rasters
+from converters.importing.survey import import_rasters
 from converters.scene import CLASSES, CRS, Scene, make_scene, write_scene
 from converters.scene_canvas import BUILDING, CAR, IMPERVIOUS, LOW_VEGETATION, TREE
 from converters.task_addresses import TaskAddresses

@@ -16,7 +16,8 @@ from PIL import Image
 
 from converters.errors import RasterError, SourceError
 from converters.frames import NativePoint, Size, native_to_map
-from converters.import_rasters import import_rasters, windows
+from converters.importing.grid import windows
+from converters.importing.survey import import_rasters
 from converters.label_studio import chip_from_task_data
 from converters.rasters import read_window
 from converters.resolver import Resolver
@@ -76,7 +77,9 @@ def test_a_task_finds_its_own_pixels_and_its_place(tmp_path: Path) -> None:
             PLACE["transform"] @ (chip.window.col_off + 0.5, chip.window.row_off + 0.5)  # pyright: ignore
         )
         assert (chip.bands, chip.crs, chip.native_size, chip.stretch) == (("R", "G", "B", "IR"), "EPSG:32633", Size(170, 130), None)
-        assert task["meta"] == {"rsiseg": {"bands_source": "given", "crs_source": "file"}}
+        meta = task["meta"]["rsiseg"]
+        assert (meta["bands_source"], meta["crs_source"]) == ("given", "file")
+    assert len({task["data"]["chip_id"] for task in tasks}) == 9
 
 
 def test_importing_again_gives_the_same_files_and_bytes(tmp_path: Path) -> None:
@@ -169,8 +172,8 @@ def test_a_folder_is_searched_and_isprs_labels_in_it_are_skipped_by_name(tmp_pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(RasterError, match="holds no raster"):
         import_rasters([str(tmp_path / "empty")], addresses(tmp_path))
-    with pytest.raises(RasterError, match="is an address"):
-        import_rasters(["https://example.org/a.tif"], addresses(tmp_path))
+    with pytest.raises(SourceError, match="is an address with the scheme ftp"):
+        import_rasters(["ftp://example.org/a.tif"], addresses(tmp_path))
 
 
 def test_addresses_for_other_set_ups(tmp_path: Path) -> None:
