@@ -15,12 +15,16 @@ from tqdm import tqdm
 from backend.errors import UsageError
 from converters.errors import ExportError, TaskError
 from converters.exporting.account import Account
+from converters.exporting.chip_set import VAL_SHARE
 from converters.exporting.chosen import WHICH, Choice
 from converters.exporting.formats import FORMATS, Format, Request
 from converters.exporting.run import run
+from converters.exporting.set_pictures import SOURCES
 from converters.label_config import parse
 from converters.label_studio_export import AnnotatedTask, read_export
 
+IMAGES_HELP = "Pictures of training sets: rendered from the rasters, or the import's own chips."
+VAL_HELP = "Share of the rasters whose chips go into val; by the hash of the raster's name."
 FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) + "."
 
 
@@ -33,6 +37,10 @@ FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) +
 @click.option("--annotator", "annotators", multiple=True, help="Only this person's annotations (e-mail or number); may be repeated.")
 @click.option("--min-area", type=click.FloatRange(min=0), default=0.0, help="Leave out objects below this area, in m2.")
 @click.option("--pixels", is_flag=True, help="Write px of the raster, for rasters without a georeference; the file says so.")
+@click.option("--images", type=click.Choice(SOURCES), default=SOURCES[0], show_default=True, help=IMAGES_HELP)
+@click.option("--val-share", type=click.FloatRange(0, 1), default=VAL_SHARE, show_default=True, help=VAL_HELP)
+@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path), help="A folder of rasters or chips; may be repeated.")
+@click.option("--document-root", type=click.Path(path_type=Path), help="The folder that Label Studio's local files count from.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write what became of every region, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print that report on standard output.")
 def command(
@@ -44,6 +52,10 @@ def command(
     annotators: tuple[str, ...],
     min_area: float,
     pixels: bool,
+    images: str,
+    val_share: float,
+    roots: tuple[Path, ...],
+    document_root: Path | None,
     report_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -61,6 +73,13 @@ def command(
         choice=Choice(annotations, frozenset(annotators), min_area),
         colours=colours,
         pixels=pixels,
+        options={
+            "images": images,
+            "val_share": val_share,
+            "home": label_studio_json.parent,
+            "roots": roots,
+            "document_root": document_root,
+        },
     )
     run(format, request)
     _tell(request, format, report_file, as_json=as_json)

@@ -7,27 +7,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from converters.frames import Size
+
 # A number of 32 bits and its sign need seven groups of five bits.
 _GROUPS = 7
 
 
-def encode(mask: ArrayLike) -> dict[str, Any]:
-    """{"size": [H, W], "counts": text} of a mask HxW (true or not zero: the object), the bytes that pycocotools writes for it."""
-    grid = np.asarray(mask) != 0
+def encode(inside: ArrayLike, size: Size | None = None, *, row: int = 0, col: int = 0) -> dict[str, Any]:
+    """{"size": [H, W], "counts": text} of a mask HxW (true or not zero: the object), the bytes that pycocotools writes for it.
+
+    size: of the image, where `inside` is only a piece of the mask whose upper-left pixel is at (row, col), and nothing is outside it; the
+    cost follows the piece.
+    """
+    grid = np.asarray(inside) != 0
     if grid.ndim != 2:
         raise ValueError(f"a mask of shape {grid.shape}; expected height x width")
-    return {"size": [int(grid.shape[0]), int(grid.shape[1])], "counts": _text(run_lengths(grid))}
+    height, width = grid.shape if size is None else (size.height, size.width)
+    return {"size": [height, width], "counts": _text(_run_lengths(grid, height, width, row, col))}
 
 
-def run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _run_lengths(grid: NDArray[np.bool_], height: int, width: int, row: int, col: int) -> NDArray[np.int64]:
     """COCO's uncompressed counts: lengths of the runs down the columns, beginning with what is outside (0 when the first pixel is in)."""
-    flat = mask.ravel(order="F")
-    if not flat.size:
-        return np.zeros(1, np.int64)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts = np.concatenate(([0], changes, [flat.size]))
-    lengths = np.diff(starts)
-    return np.concatenate(([0], lengths)) if flat[0] else lengths
+    # With a border above and below, every run of a column has a beginning and an end there.
+    columns = np.pad(grid.T, ((0, 0), (1, 1))).astype(np.int8)
+    step = np.diff(columns, axis=1)
+    begins, ends = ((which + col) * height + at + row for which, at in (np.nonzero(step == 1), np.nonzero(step == -1)))
+    # A run that reaches the foot of a column goes on at the head of the next one.
+    broken = np.ones(len(begins), np.bool_)
+    broken[1:] = begins[1:] != ends[:-1]
+    begins, ends = begins[broken], ends[np.append(broken[1:], True)[: len(ends)]]
+    edges = np.column_stack((begins, ends)).ravel()
+    runs = np.diff(np.concatenate(([0], edges, [height * width])))
+    return runs[:-1] if len(edges) and edges[-1] == height * width else runs
 
 
 def _text(runs: NDArray[np.int64]) -> str:

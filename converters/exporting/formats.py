@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from converters.exporting import geojson_file
+from converters.exporting import class_rasters, coco, geojson_file, image_folder, mask_folder, yolo
 from converters.exporting.account import Account
 from converters.exporting.chosen import Choice, ChosenRegion, chosen_regions
 from converters.exporting.layer import LayerRequest, survey_objects
@@ -55,5 +55,13 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     one.name: one
-    for one in (Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster"),)
+    for one in (
+        Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster"),
+        Format("class-raster", "folder", class_rasters.write_cogs, "a cloud-optimised GeoTIFF of class codes for each raster"),
+        Format("isprs", "folder", class_rasters.write_isprs, "a GeoTIFF in the six colours of the ISPRS benchmark for each raster"),
+        Format("coco", "folder", coco.write, "a training set with COCO's RLE masks"),
+        Format("yolo", "folder", yolo.write, "a training set with YOLO's polygons"),
+        Format("masks", "folder", mask_folder.write, "a training set with PNG masks, as rsiseg train reads it"),
+        Format("imagefolder", "folder", image_folder.write, "a training set with PNG masks, as Hugging Face datasets reads it"),
+    )
 }

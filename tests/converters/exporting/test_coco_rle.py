@@ -28,6 +28,13 @@ def test_our_own_reader_gets_the_mask_back(mask: np.ndarray) -> None:
     assert np.array_equal(labelled_coco_rle.decode(coco_rle.encode(mask), size), mask)
 
 
+@given(piece=MASKS, above=st.integers(0, 3), below=st.integers(0, 3), left=st.integers(0, 3), right=st.integers(0, 3))
+def test_a_piece_at_its_place_is_the_whole_mask(piece: np.ndarray, above: int, below: int, left: int, right: int) -> None:
+    mask = np.pad(piece, ((above, below), (left, right)))
+    size = Size(mask.shape[1], mask.shape[0])
+    assert coco_rle.encode(piece, size, row=above, col=left) == coco_rle.encode(mask)
+
+
 @pytest.mark.parametrize("side", [300, 1500])
 def test_long_runs_and_ragged_masks_are_pycocotools_own_too(side: int) -> None:
     noise = np.random.default_rng(side)
