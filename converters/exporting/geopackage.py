@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyogrio
+import pyogrio.raw
 import shapely
 from shapely import MultiPolygon
 
@@ -98,6 +99,13 @@ def _append(layer: _Layer, request: Request) -> None:
         missing.append(np.array([value is None for value in column], bool))
         blank = None if kind == "text" else 0
         values.append(np.array([blank if value is None else value for value in column], _DTYPES[kind]))
+    with warnings.catch_warnings():
+        # No CRS and a name that does not end in .gpkg are what the user asked for.
+        warnings.simplefilter("ignore")
+        _write_layer(layer, request, values, missing)
+
+
+def _write_layer(layer: _Layer, request: Request, values: list[np.ndarray], missing: list[np.ndarray]) -> None:
     pyogrio.raw.write(
         request.out,
         geometry=np.array([_wkb(one, pixels=request.pixels) for one in layer.waiting], object),

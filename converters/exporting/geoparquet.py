@@ -65,7 +65,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
         raise ExportError(
-            'the format geoparquet is written with pyarrow, which is not installed; install "rsiseg[backend]" or pyarrow, or use --format gpkg'
+            "the format geoparquet is written with pyarrow, which is not installed; expected it; install pyarrow, or use --format gpkg"
         ) from error
     return pyarrow, pyarrow.parquet
 

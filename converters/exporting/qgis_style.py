@@ -41,9 +41,9 @@ def qml(colour: str) -> str:
 
 
 def add_styles(geopackage: Path, colours: Mapping[str, str], *, geometry: str, date: str) -> None:
-    """Puts a default style for each layer into a GeoPackage. colours: layer -> "#rrggbb". date: ISO, what the tables call their last change.
+    """Puts a default style for each layer into a GeoPackage. colours: layer -> "#rrggbb".
 
-    geometry: name of the layers' geometry column.
+    geometry: name of the layers' geometry column. date: ISO, what the tables call their last change.
     """
     connection = sqlite3.connect(geopackage)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from dataclasses import replace
@@ -17,9 +18,10 @@ def run(format: Format, request: Request) -> None:
     Raises ExportError when it cannot be written or when nothing can be placed, and whatever the format raises.
     """
     final = request.out
-    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    partial = _aside(final, "partial", os.getpid())  # it keeps the ending, which some writers judge a file by
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(final)
         _refuse_other_kind(format, final)
         format.write(replace(request, out=partial))
         request.account.check()
@@ -44,7 +46,7 @@ def _put(partial: Path, final: Path) -> None:
     if not final.is_dir():
         partial.replace(final)
         return
-    aside = final.with_name(f".{final.name}.{os.getpid()}.old")
+    aside = _aside(final, "old", os.getpid())
     final.rename(aside)
     try:
         partial.rename(final)
@@ -52,6 +54,33 @@ def _put(partial: Path, final: Path) -> None:
         aside.rename(final)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(final: Path, kind: str, process: int | str) -> Path:
+    return final.with_name(f".{final.stem}.{process}.{kind}{final.suffix}")
+
+
+def _remove_left_behind(final: Path) -> None:
+    """What exports that were killed left beside the final name. An old folder comes back if the new one never took its place."""
+    for kind in ("old", "partial"):
+        for found in final.parent.glob(glob.escape(final.with_name(f".{final.stem}.").name) + f"*.{kind}{glob.escape(final.suffix)}"):
+            process = found.name.removeprefix(f".{final.stem}.").removesuffix(f".{kind}{final.suffix}")
+            if not process.isdigit() or _is_running(int(process)):
+                continue
+            if kind == "old" and not final.exists():
+                found.rename(final)
+            else:
+                _remove(found)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:
