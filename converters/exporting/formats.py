@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from converters.exporting import class_rasters, coco, geojson_file, image_folder, mask_folder, yolo
+from converters.exporting import class_rasters, coco, geojson_file, geopackage, geoparquet, image_folder, mask_folder, yolo
 from converters.exporting.account import Account
 from converters.exporting.chosen import Choice, ChosenRegion, chosen_regions
 from converters.exporting.layer import LayerRequest, survey_objects
@@ -57,6 +57,8 @@ FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
         Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster"),
+        Format("gpkg", "file", geopackage.write, "GeoPackage, a layer for each class, in the rasters' CRS, with styles for QGIS"),
+        Format("geoparquet", "file", geoparquet.write, "GeoParquet 1.1, one table"),
         Format("class-raster", "folder", class_rasters.write_cogs, "a cloud-optimised GeoTIFF of class codes for each raster"),
         Format("isprs", "folder", class_rasters.write_isprs, "a GeoTIFF in the six colours of the ISPRS benchmark for each raster"),
         Format("coco", "folder", coco.write, "a training set with COCO's RLE masks"),
