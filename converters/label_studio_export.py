@@ -78,26 +78,32 @@ class AnnotatedTask:
     predictions: int
 
 
+EXPECTED = 'expected Label Studio\'s JSON export, a list of tasks with "data" and "annotations"; export again and choose JSON'
+
+
 def read_export(document: object) -> tuple[AnnotatedTask, ...]:
-    """The tasks of Label Studio's JSON export, in its order. Raises TaskError for anything else, such as JSON_MIN, COCO or import files."""
-    expected = 'expected Label Studio\'s JSON export, a list of tasks with "data" and "annotations"; export again and choose JSON'
+    """The tasks of Label Studio's JSON export, in its order; `task_stream.ExportFile` reads a file of any size.
+
+    Raises TaskError for anything else, such as JSON_MIN, COCO or import files.
+    """
     if not isinstance(document, list):
-        raise TaskError(f"the file holds {shown(document)}; {expected}")
-    for position, task in enumerate(document):
-        if not isinstance(task, Mapping):
-            raise TaskError(f"element {position} of the file is {shown(task)}; {expected}")
-        if not isinstance(task.get("data"), Mapping) or not is_list_of_objects(task.get("annotations")):
-            kind = "JSON_MIN" if "annotation_id" in task else "a task without them" if "data" in task else "something else"
-            raise TaskError(f"element {position} of the file is {kind} ({shown(sorted(map(str, task)))}); {expected}")
-    return tuple(
-        AnnotatedTask(
-            id=_identity(task.get("id")),
-            data=task["data"],
-            annotations=tuple(_annotation(annotation) for annotation in task["annotations"]),
-            drafts=_count(task.get("drafts")),
-            predictions=_count(task.get("predictions")),
-        )
-        for task in document
+        raise TaskError(f"the file holds {shown(document)}; {EXPECTED}")
+    return tuple(read_task(element, position) for position, element in enumerate(document))
+
+
+def read_task(element: object, position: int) -> AnnotatedTask:
+    """The task that is element number `position`, from 0, of an export. Raises TaskError for something else."""
+    if not isinstance(element, Mapping):
+        raise TaskError(f"element {position} of the file is {shown(element)}; {EXPECTED}")
+    if not isinstance(element.get("data"), Mapping) or not is_list_of_objects(element.get("annotations")):
+        kind = "JSON_MIN" if "annotation_id" in element else "a task without them" if "data" in element else "something else"
+        raise TaskError(f"element {position} of the file is {kind} ({shown(sorted(map(str, element)))}); {EXPECTED}")
+    return AnnotatedTask(
+        id=_identity(element.get("id")),
+        data=element["data"],
+        annotations=tuple(_annotation(annotation) for annotation in element["annotations"]),
+        drafts=_count(element.get("drafts")),
+        predictions=_count(element.get("predictions")),
     )
 
 
