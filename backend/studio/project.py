@@ -11,14 +11,13 @@ from typing import Any
 import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
-from label_studio_sdk.types import ImportApiRequest
 
 from backend.errors import UsageError
+from backend.studio.project_tasks import import_missing, register_storage
 from converters.label_config import parse
 
 _BACKEND = "RSISeg"  # its title in Label Studio, by which it is found again
 _TITLE_LIMIT = 50  # of Label Studio
-_BATCH = 200  # tasks in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,10 @@ def prepare_project(client: LabelStudio, plan: ProjectPlan) -> int:
 
     Raises UsageError when Label Studio refuses; the sentence for a refused local backend names the variable that allows it.
     """
-    with _explained():
+    with explained():
         project = _find_or_create(client, plan)
-        _register_storage(client, project, plan.storage)
-        _import_missing(client, project, plan.tasks)
+        register_storage(client, project, str(plan.storage))
+        import_missing(client, project, plan.tasks)
         connect_backend(client, project, plan.backend_url)
     return project
 
@@ -56,36 +55,22 @@ def prepare_project(client: LabelStudio, plan: ProjectPlan) -> int:
 def _find_or_create(client: LabelStudio, plan: ProjectPlan) -> int:
     for known in client.projects.list():
         if known.description == plan.identity:
-            return _id(known)
+            return made_id(known)
     parse(plan.label_config)
     title = f"RSISeg {plan.name}"[:_TITLE_LIMIT]
-    return _id(client.projects.create(title=title, description=plan.identity, label_config=plan.label_config))
+    return made_id(client.projects.create(title=title, description=plan.identity, label_config=plan.label_config))
 
 
-def _id(made: Any) -> int:
+def made_id(made: Any) -> int:
     """The SDK's types allow a project without an id; Label Studio never answers one."""
     if made.id is None:
         raise UsageError(f"Label Studio answered a project without an id ({made!r}); expected one; see its log")
     return int(made.id)
 
 
-def _register_storage(client: LabelStudio, project: int, folder: Path) -> None:
-    """Only registered, never synced: syncing would make a second, bare task of each chip."""
-    if not any(storage.path == str(folder) for storage in client.import_storage.local.list(project=project)):
-        client.import_storage.local.create(project=project, path=str(folder), title="chips", use_blob_urls=True, regex_filter=".*png")
-
-
-def _import_missing(client: LabelStudio, project: int, tasks: Sequence[dict[str, Any]]) -> None:
-    known = {str((task.data or {}).get("image")) for task in client.tasks.list(project=project, fields="task_only")}
-    missing = [task for task in tasks if task["data"]["image"] not in known]
-    for start in range(0, len(missing), _BATCH):
-        batch = [ImportApiRequest(data=task["data"]) for task in missing[start : start + _BATCH]]
-        client.projects.import_tasks(project, request=batch)
-
-
 def connect_backend(client: LabelStudio, project: int, url: str) -> None:
     """Connects the backend for interactive use; one connected earlier at another address is moved, with its webhook."""
-    with _explained():
+    with explained():
         known = next((backend for backend in client.ml.list(project=project) if backend.title == _BACKEND), None)
         if known is None or known.id is None:
             client.ml.create(project=project, url=url, title=_BACKEND, is_interactive=True)
@@ -102,7 +87,7 @@ def _move_webhook(client: LabelStudio, project: int, old: str, new: str) -> None
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Label Studio's refusals as UsageError."""
     try:
         yield

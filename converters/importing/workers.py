@@ -5,6 +5,7 @@ Processes are started anew (not forked: GDAL and threads do not survive that) an
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import threading
@@ -46,7 +47,10 @@ class Workers:
 
         items is drawn from a few pieces ahead of the results. function and items must be picklable.
         """
-        if self._processes == 1:
+        items = iter(items)
+        begin = list(itertools.islice(items, 2))
+        items = itertools.chain(begin, items)
+        if self._processes == 1 or len(begin) < 2:  # no process is started for one piece of work
             for item in items:
                 yield item, _attempt(function, item)
             return
