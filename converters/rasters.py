@@ -95,8 +95,9 @@ def read_window(
     stretch: Sequence[tuple[float, float]] | None = None,
     nodata: float | None = None,
     alpha: int | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
-    """The window as HxWxC uint8, C = len(bands); native px, no resampling.
+    """The window as HxWxC uint8, C = len(bands); native px, no resampling, unless a `shape` (rows, columns) asks for fewer px.
 
     bands: 1-based, in the order wanted; a band may be repeated. A palette raster has bands 1, 2, 3: red, green, blue.
     stretch: (low, high) for every band of the raster in file order, as a task records it; needed unless the raster is uint8, which is
@@ -105,17 +106,19 @@ def read_window(
     Raises RasterError for a window or band outside the raster, a missing stretch, and data that cannot be decoded.
     """
     path = _location(path)
-    values = read_native(path, window, bands=bands)
-    opaque = None if alpha is None else read_native(path, window, bands=[alpha])[0] != 0
+    values = read_native(path, window, bands=bands, shape=shape)
+    opaque = None if alpha is None else read_native(path, window, bands=[alpha], shape=shape)[0] != 0
     pairs = None if values.dtype == np.uint8 else chosen_stretch(path, stretch, bands)
     return picture_of(values, pairs=pairs, nodata=nodata, opaque=opaque)
 
 
-def read_native(path: str | Path | RemoteRaster, window: PixelWindow, *, bands: Sequence[int]) -> NDArray[np.generic]:
+def read_native(
+    path: str | Path | RemoteRaster, window: PixelWindow, *, bands: Sequence[int], shape: tuple[int, int] | None = None
+) -> NDArray[np.generic]:
     """The window as CxHxW in the file's own dtype, C = len(bands); a palette is resolved to uint8 red, green, blue.
 
-    bands: 1-based, in the order wanted. Raises RasterError for a window or band outside the raster, complex numbers, and data that cannot
-    be decoded.
+    bands: 1-based, in the order wanted. shape: (rows, columns) of a decimated picture, from the file's overviews where it has them.
+    Raises RasterError for a window or band outside the raster, complex numbers, and data that cannot be decoded.
     """
     path = _location(path)
     dataset = dataset_of(path)
@@ -124,7 +127,9 @@ def read_native(path: str | Path | RemoteRaster, window: PixelWindow, *, bands: 
     if not bands or not all(1 <= band <= count for band in bands):
         raise RasterError(f"{path.name} has {count} bands; expected band numbers between 1 and {count}, found {list(bands)}")
     _dtype(dataset, path)
-    return _read_palette(dataset, path, window, bands) if _is_palette(dataset) else _read(dataset, path, bands, window)
+    if _is_palette(dataset):
+        return _read_palette(dataset, path, window, bands, shape)
+    return _read(dataset, path, bands, window, shape=shape)
 
 
 def read_mask(path: str | Path | RemoteRaster, window: PixelWindow) -> NDArray[np.bool_] | None:
@@ -240,12 +245,14 @@ def _read(
         ) from None
 
 
-def _read_palette(dataset: DatasetReader, path: RasterLocation, window: PixelWindow, bands: Sequence[int]) -> NDArray[np.uint8]:
+def _read_palette(
+    dataset: DatasetReader, path: RasterLocation, window: PixelWindow, bands: Sequence[int], shape: tuple[int, int] | None
+) -> NDArray[np.uint8]:
     table = np.zeros((256, 3), dtype=np.uint8)
     for index, colour in dataset.colormap(1).items():
         if index < 256:
             table[index] = colour[:3]
-    return table.T[[band - 1 for band in bands]][:, _read(dataset, path, [1], window)[0]]
+    return table.T[[band - 1 for band in bands]][:, _read(dataset, path, [1], window, shape=shape)[0]]
 
 
 def _pair(path: RasterLocation, pairs: Sequence[tuple[float, float]] | None, band: int, count: int) -> tuple[float, float]:

@@ -285,3 +285,12 @@ def test_a_picture_that_is_cut_short_is_never_returned_as_pixels(tmp_path: Path,
     assert rasters.read_window(whole, window, bands=(1, 2, 3)).shape == (300, 400, 3)
     with pytest.raises(RasterError, match="cut short or damaged"):
         rasters.read_window(cut, window, bands=(1, 2, 3))
+
+
+def test_a_decimated_window_is_the_same_picture_with_fewer_pixels(tmp_path: Path) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (3, 5, 7), np.uint8)
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=70, height=50, count=3, dtype="uint8") as raster:
+        raster.write(np.kron(blocks, np.ones((1, 10, 10), np.uint8)))
+    picture = rasters.read_window(path, PixelWindow(0, 0, 70, 50), bands=(3, 2, 1), shape=(5, 7))
+    assert np.array_equal(picture, np.moveaxis(blocks[::-1], 0, -1))
