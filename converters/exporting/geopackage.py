@@ -117,6 +117,7 @@ def _write_layer(layer: _Layer, request: Request, values: list[np.ndarray], miss
         geometry_type="MultiPolygon",
         crs=layer.crs,
         append=request.out.exists(),
+        dataset_options={"VERSION": "1.3"},  # GDAL and QGIS of 2022 warn about 1.4
         layer_options={"GEOMETRY_NAME": GEOMETRY, "FID": "fid"},
     )
 

@@ -137,7 +137,7 @@ def _lane(annotator: int | str | None, request: LayerRequest) -> int | str | Non
 
 def _finished(sheet: Sheet, request: LayerRequest, account: Account) -> Iterator[SurveyObject]:
     """The objects of one raster, measured; smaller ones than wanted are left out."""
-    for one in shaped(sheet, request.shaping, account):
+    for one in shaped(sheet, request.shaping, account, pixels=request.pixels):
         area, method = one.area(pixels=request.pixels)
         if area is not None and area < request.choice.min_area_m2:
             for name in one.sources:
