@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
-from tqdm import tqdm
 
+from backend.commands.export_source import open_source
 from backend.errors import UsageError
 from converters.errors import ExportError, TaskError
 from converters.exporting.account import Account
@@ -21,15 +19,18 @@ from converters.exporting.formats import FORMATS, Format, Request
 from converters.exporting.run import run
 from converters.exporting.set_pictures import SOURCES
 from converters.label_config import parse
-from converters.label_studio_export import AnnotatedTask, read_export
 
 IMAGES_HELP = "Pictures of training sets: rendered from the rasters, or the import's own chips."
 VAL_HELP = "Share of the rasters whose chips go into val; by the hash of the raster's name."
+TASKS_HELP = "With --project: keep its tasks here; a later export fetches what changed. [default: beside --out, until it is written]"
 FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) + "."
 
 
 @click.command(short_help="A Label Studio export to georeferenced features.")
-@click.argument("label_studio_json", type=click.Path(path_type=Path))
+@click.argument("label_studio_json", required=False, type=click.Path(path_type=Path))
+@click.option("--project", type=click.IntRange(min=1), help="Instead of a file: the number of a project (LABEL_STUDIO_API_KEY: token).")
+@click.option("--url", help="With --project: Label Studio's address. [default: LABEL_STUDIO_URL]")
+@click.option("--tasks-folder", type=click.Path(path_type=Path), help=TASKS_HELP)
 @click.option("--format", "format_", default="geojson", show_default=True, help=FORMAT_HELP)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="What to write; replaced only when all of it is there.")
 @click.option("--label-config", "config", type=click.Path(path_type=Path), help="The project's labelling interface (XML), for the colours.")
@@ -44,7 +45,10 @@ FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) +
 @click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write what became of every region, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print that report on standard output.")
 def command(
-    label_studio_json: Path,
+    label_studio_json: Path | None,
+    project: int | None,
+    url: str | None,
+    tasks_folder: Path | None,
     format_: str,
     out: Path,
     config: Path | None,
@@ -59,40 +63,31 @@ def command(
     report_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Turn LABEL_STUDIO_JSON, a project's export in the format JSON, into georeferenced polygons or a training set.
+    """Turn LABEL_STUDIO_JSON, a project's export in the format JSON, or a project on the server into polygons or a training set.
 
     Brush regions keep their exact pixels, holes included; polygon regions keep their own outline. Whatever is left out is named.
     """
     format = _format(format_)
     _check_paths(label_studio_json, out, report_file)
-    tasks = read_export(_read_json(label_studio_json))
     colours = {} if config is None else parse(_read_text(config, "a labelling interface (XML)")).colours()
+    source = open_source(label_studio_json, project, url, tasks_folder, out)
     request = Request(
-        tasks=_Passes(tasks),
+        tasks=source.tasks,
         out=out,
         choice=Choice(annotations, frozenset(annotators), min_area),
-        colours=colours,
+        colours=colours or source.colours,
         pixels=pixels,
         options={
             "images": images,
             "val_share": val_share,
-            "home": label_studio_json.parent,
+            "home": source.home,
             "roots": roots,
             "document_root": document_root,
         },
     )
     run(format, request)
+    source.finished()
     _tell(request, format, report_file, as_json=as_json)
-
-
-class _Passes:
-    """Passes over the tasks, each with a progress bar on standard error."""
-
-    def __init__(self, tasks: tuple[AnnotatedTask, ...]) -> None:
-        self._tasks = tasks
-
-    def __call__(self) -> Iterable[AnnotatedTask]:
-        return tqdm(self._tasks, desc="export", unit="task", disable=None, leave=False)
 
 
 def _format(name: str) -> Format:
@@ -103,20 +98,10 @@ def _format(name: str) -> Format:
     return FORMATS[name]
 
 
-def _check_paths(source: Path, out: Path, report_file: Path | None) -> None:
+def _check_paths(source: Path | None, out: Path, report_file: Path | None) -> None:
     paths = [path.resolve() for path in (source, out, report_file) if path is not None]
     if len(set(paths)) < len(paths):
         raise UsageError(f"the export, --out and --report name the same file twice ({paths[0]}); expected different ones; change one")
-
-
-def _read_json(path: Path) -> Any:
-    text = _read_text(path, "Label Studio's JSON export")
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise TaskError(
-            f"{path} is no JSON ({error}); expected Label Studio's JSON export; export again and choose JSON, not CSV or COCO"
-        ) from error
 
 
 def _read_text(path: Path, expected: str) -> str:

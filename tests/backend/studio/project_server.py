@@ -21,7 +21,10 @@ CONFIG = (
 
 @dataclass
 class ProjectServer:
-    """tasks: by number. failures: statuses or BREAKS_OFF that the next exports get instead. exports: numbers asked for. redirect: another server's url."""
+    """tasks: by number. failures: statuses (or BREAKS_OFF) that the next exports get instead. exports: numbers asked for.
+
+    redirect: another server's address. requests: how many came.
+    """
 
     tasks: dict[int, dict[str, Any]]
     page_size: int = 1000
