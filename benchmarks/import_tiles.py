@@ -182,7 +182,7 @@ def main() -> None:
         result |= {"cores": len(os.sched_getaffinity(0)), "ways": compare(options, folder)}
         for way, row in result["ways"].items():
             print(
-                f"{way:8} {row['seconds']:7.2f} s  {row['ratio_to_import']:.2f} x import  {row['peak_mib']} MiB  PNG {row['png_mib']:.1f} MiB"
+                f"{way:8} {row['seconds']:7.2f} s = {row['ratio_to_import']:.2f} x import, {row['peak_mib']} MiB, PNG {row['png_mib']} MiB"
             )
         if options.large:
             raster = folder / f"tile_{options.large}_{options.layout}_{options.compress}.tif"

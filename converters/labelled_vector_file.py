@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import CRSError, DataLayerError, DataSourceError
-from pyogrio.raw import read as read_layer
 from pyproj import CRS
 
 from converters.errors import TaskError
@@ -87,9 +84,12 @@ def _read(path: Path, modified: int, size: int, attribute: str | None) -> Vector
 
 
 def _layers(path: Path) -> list[tuple[str, str | None]]:
+    # pyogrio takes a second to import, pandas with it where that is installed: only who reads a vector file pays.
+    import pyogrio  # noqa: PLC0415
+
     try:
         return [(str(name), kind) for name, kind in pyogrio.list_layers(path).tolist()]
-    except (DataSourceError, DataLayerError, CRSError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise TaskError(f"{path} is no vector file that GDAL can read ({error}); expected GeoJSON or GeoPackage; write it again") from error
 
 
@@ -97,10 +97,12 @@ def _layer(
     path: Path, layer: str, attribute: str | None, fallback: str
 ) -> tuple[str | None, NDArray[Any], list[str], list[str], list[str], bool]:
     """(CRS, polygons, classes, names of the attributes, notes, whether an attribute gave the classes) of one layer."""
+    from pyogrio.raw import read  # noqa: PLC0415
+
     try:
-        meta, _, blobs, columns = read_layer(path, layer=layer)
+        meta, _, blobs, columns = read(path, layer=layer)
         geometries = shapely.force_2d(shapely.from_wkb(blobs))
-    except (DataSourceError, DataLayerError, CRSError, RuntimeError, ValueError, shapely.GEOSException) as error:
+    except (RuntimeError, ValueError, shapely.GEOSException) as error:
         raise TaskError(f"{path} is damaged or cut short ({error}); expected polygons; write it again") from error
     fields = [str(name) for name in meta["fields"]]
     kept = np.isin(shapely.get_type_id(geometries), (3, 6)) & ~shapely.is_empty(geometries)
