@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from converters.exporting import class_rasters, coco, geojson_file, geopackage, geoparquet, image_folder, mask_folder, overviews, yolo
+from converters.exporting import class_rasters, coco, geojson_file, geopackage, geoparquet, image_folder, mask_folder, overviews, stac, yolo
 from converters.exporting.account import Account
 from converters.exporting.chosen import Choice, ChosenRegion, chosen_regions
 from converters.exporting.layer import LayerRequest, survey_objects
@@ -65,6 +65,7 @@ FORMATS: dict[str, Format] = {
         Format("yolo", "folder", yolo.write, "a training set with YOLO's polygons"),
         Format("masks", "folder", mask_folder.write, "a training set with PNG masks, as rsiseg train reads it"),
         Format("overview", "folder", overviews.write, "a PNG of the layer over its imagery for each raster"),
+        Format("stac", "folder", stac.write, "a static STAC catalogue with the label extension"),
         Format("imagefolder", "folder", image_folder.write, "a training set with PNG masks, as Hugging Face datasets reads it"),
     )
 }

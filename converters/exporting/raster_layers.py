@@ -47,12 +47,13 @@ def class_codes(request: Request, colours: Mapping[str, str]) -> ClassCodes:
     return ClassCodes.of((region.class_name for task in tasks for region in task.regions), colours)
 
 
-def raster_layers(request: Request, stem: Callable[[str], str] | None = None) -> Iterator[RasterLayer]:
+def raster_layers(request: Request, stem: Callable[[str], str] | None = None, *, pixels: bool = True) -> Iterator[RasterLayer]:
     """The rasters that have objects, in the order of their first task, one in memory at a time.
 
-    Objects are in px of the raster, so a raster needs no georeference. stem: of a raster's address, its file's own when None.
+    stem: of a raster's address, its file's own when None. pixels: objects are in px of the raster, so a raster needs no georeference;
+    without it, objects that have no place on the map are left out.
     """
-    layer = LayerRequest(request.tasks, request.choice, request.shaping, request.colours, pixels=True)
+    layer = LayerRequest(request.tasks, request.choice, request.shaping, request.colours, pixels=pixels)
     taken: set[str] = set()
     for frame, objects in itertools.groupby(survey_objects(layer, request.account), key=lambda one: one.frame):
         name = _unique((stem or plain_stem)(frame.raster), frame, taken)
