@@ -64,8 +64,8 @@ FORMATS: dict[str, Format] = {
         Format("coco", "folder", coco.write, "a training set with COCO's RLE masks"),
         Format("yolo", "folder", yolo.write, "a training set with YOLO's polygons"),
         Format("masks", "folder", mask_folder.write, "a training set with PNG masks, as rsiseg train reads it"),
+        Format("imagefolder", "folder", image_folder.write, "a training set with PNG masks, as Hugging Face datasets reads it"),
         Format("overview", "folder", overviews.write, "a PNG of the layer over its imagery for each raster"),
         Format("stac", "folder", stac.write, "a static STAC catalogue with the label extension"),
-        Format("imagefolder", "folder", image_folder.write, "a training set with PNG masks, as Hugging Face datasets reads it"),
     )
 }

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -47,13 +47,16 @@ def class_codes(request: Request, colours: Mapping[str, str]) -> ClassCodes:
     return ClassCodes.of((region.class_name for task in tasks for region in task.regions), colours)
 
 
-def raster_layers(request: Request, stem: Callable[[str], str] | None = None, *, pixels: bool = True) -> Iterator[RasterLayer]:
+def raster_layers(
+    request: Request, stem: Callable[[str], str] | None = None, *, pixels: bool = True, exact: bool = False
+) -> Iterator[RasterLayer]:
     """The rasters that have objects, in the order of their first task, one in memory at a time.
 
     stem: of a raster's address, its file's own when None. pixels: objects are in px of the raster, so a raster needs no georeference;
-    without it, objects that have no place on the map are left out.
+    without it, objects that have no place on the map are left out. exact: outlines are neither simplified nor squared, whatever was asked.
     """
-    layer = LayerRequest(request.tasks, request.choice, request.shaping, request.colours, pixels=pixels)
+    shaping = replace(request.shaping, simplify_m=0.0, right_angles=frozenset()) if exact else request.shaping
+    layer = LayerRequest(request.tasks, request.choice, shaping, request.colours, pixels=pixels)
     taken: set[str] = set()
     for frame, objects in itertools.groupby(survey_objects(layer, request.account), key=lambda one: one.frame):
         name = _unique((stem or plain_stem)(frame.raster), frame, taken)

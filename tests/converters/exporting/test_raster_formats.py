@@ -66,6 +66,14 @@ def test_class_rasters_follow_the_rule_for_overlaps(priority: tuple[str, ...], w
         assert raster.read(1)[50, 150] == 255
 
 
+def test_class_rasters_keep_their_pixels_where_vectors_are_simplified(tmp_path: Path) -> None:
+    shaping = Shaping(overlaps="later", simplify_m=2.0, right_angles=frozenset({"building"}))
+    account = written("class-raster", tmp_path / "out", tasks_of(tmp_path, "a.tif"), tmp_path, shaping=shaping)
+    with rasterio.open(tmp_path / "out" / "a_classes.tif") as raster:
+        assert np.array_equal(raster.read(1) == 0, np.hstack((half(False), half(True))))
+    assert account.report()["facts"]["largest_deviation_px"] == 0
+
+
 def test_a_raster_without_a_georeference_gets_a_class_raster_without_one(tmp_path: Path) -> None:
     write_raster(tmp_path / "a.tif", SIZE, None, None)
     written("class-raster", tmp_path / "out", [a_task(1, a_chip("a.tif", LEFT, SIZE, None, None), brush(half(False)))], tmp_path)
