@@ -74,7 +74,7 @@ def _print_raster(entry: Imported) -> None:
     click.echo(f"{entry.raster}: {chips}{made}, {profile.info.size}, {profile.info.dtype}, {bands}, {where}")
     if entry.empty:
         click.echo(f"  note: {entry.empty} chips show nothing and are left out")
-    if entry.regions:
+    if entry.regions is not None:
         click.echo(f"  note: {entry.regions} regions of pre-annotations")
     for reason, count in entry.left_out:
         click.echo(f"  note: {count} objects of the labels are left out: {reason}")

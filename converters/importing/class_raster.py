@@ -12,9 +12,11 @@ import rasterio
 import rasterio.warp
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from converters.chips import PixelWindow
 from converters.errors import RasterError, TaskError
@@ -91,7 +93,7 @@ class ClassRaster:
         """(HxWx1 values or HxWx3 colours, HxW where there are labels) of a window of the raster."""
         info = describe(self.path)
         if self._one_grid(info):
-            label = read_values(self.path, window)
+            label = self._indices(window) if self._by_index() else read_values(self.path, window)
             return label, np.ones(label.shape[:2], np.bool_)
         if info.transform is None or info.crs is None or self.place.crs is None:
             raise TaskError(
@@ -114,13 +116,27 @@ class ClassRaster:
                     bands = [1] if source.count < 3 else [1, 2, 3]
                     values = warped.read(bands)
                     there = warped.dataset_mask() != 0
-                    table = _palette(source.colormap(1)) if source.count == 1 and len(info.bands) == 3 else None
+                    table = None if self._by_index() else _palette(source)
         except (RasterioError, ValueError) as error:
             raise RasterError(
                 f"the label {self.path} cannot be laid over the raster ({error}); expected a complete raster; check it"
             ) from None
         label = np.moveaxis(values, 0, -1) if table is None else table[values[0]]
         return np.ascontiguousarray(label), there
+
+    def _by_index(self) -> bool:
+        """Whether the classes are the values behind a palette, and not its colours."""
+        with rasterio.open(self.path) as source:
+            table = _palette(source)
+        return table is not None and not set(self.classes.values.values()) <= set(map(tuple, table.tolist()))
+
+    def _indices(self, window: PixelWindow) -> NDArray[np.uint8]:
+        area = Window(window.col_off, window.row_off, window.width, window.height)  # pyright: ignore[reportCallIssue]
+        try:
+            with rasterio.open(self.path) as source:
+                return source.read(1, window=area)[..., None]
+        except RasterioError:
+            raise RasterError(f"the label {self.path} is cut short or damaged; expected a complete raster; copy it again") from None
 
     def _one_grid(self, info: RasterInfo) -> bool:
         """Whether both rasters have the same pixels; labels without a place of their own have the image's when they have its size."""
@@ -134,9 +150,12 @@ class ClassRaster:
         return moved < _SAME and (info.crs is None or self.place.crs is None or _one_crs(info.crs, self.place.crs))
 
 
-def _palette(colours: dict[int, tuple[int, ...]]) -> NDArray[np.uint8]:
+def _palette(source: DatasetReader) -> NDArray[np.uint8] | None:
+    """256x3: the colours of a raster's palette; None without one."""
+    if source.count != 1 or source.dtypes[0] != "uint8" or source.colorinterp[0] != ColorInterp.palette:
+        return None
     table = np.zeros((256, 3), np.uint8)
-    for index, colour in colours.items():
+    for index, colour in source.colormap(1).items():
         if index < 256:
             table[index] = colour[:3]
     return table

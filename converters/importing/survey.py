@@ -37,15 +37,15 @@ Progress = Callable[[int, int], None]
 class Imported:
     """One raster that was imported: what its tasks record, and how many there are.
 
-    empty: chips left out because they show nothing. regions: of its pre-annotations. left_out: objects of the labels that became none, by
-    reason. reused: whether an earlier import had made it all; `empty` and `left_out` are then not counted again.
+    empty: chips left out because they show nothing. regions: of its pre-annotations, None where no labels reach it. left_out: objects of
+    the labels that became none, by reason. reused: whether an earlier run had made it all; `empty` and `left_out` are not counted again.
     """
 
     raster: RasterLocation
     profile: RasterProfile
     chips: int
     empty: int = 0
-    regions: int = 0
+    regions: int | None = None
     left_out: tuple[tuple[str, int], ...] = ()
     reused: bool = False
 
@@ -189,7 +189,8 @@ class _Entry:
         """What the summary says."""
         counts = self.counts
         left_out = tuple(sorted(counts.left_out.items()))
-        return Imported(self.job.location, self.job.profile, counts.chips, counts.empty, counts.regions, left_out, self.reused)
+        regions = None if self.job.labels is None else counts.regions
+        return Imported(self.job.location, self.job.profile, counts.chips, counts.empty, regions, left_out, self.reused)
 
 
 class _Run:

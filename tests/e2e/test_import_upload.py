@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,14 +19,12 @@ pytestmark = pytest.mark.e2e
 
 
 def test_an_import_reaches_label_studio_once_with_its_labels(
-    studio: RunningStudio, scene: ScenePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: RunningStudio, scene: ScenePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", studio.login["token"])
     files, out = studio.folder / "files", studio.folder / "files" / "uploaded"
-    classes = tmp_path / "classes.json"
-    classes.write_text(scene.legend.read_text())
     arguments = [str(scene.image), "--out", str(out), "--document-root", str(files), "--chip", "500", "--view", "true", "--view", "cir"]
-    arguments += ["--labels", str(scene.labels), "--label-classes", str(classes), "--label-min-area", "100"]
+    arguments += ["--labels", str(scene.classes), "--label-classes", str(scene.legend), "--label-min-area", "100"]
     arguments += ["--upload", studio.running["url"], "--project", "Uploaded", "--json"]
     first, second = (json.loads(CliRunner().invoke(command, arguments, catch_exceptions=False).stdout)["upload"] for _ in range(2))
     assert (first["created"], first["imported"], first["known"]) == (True, 4, 0)

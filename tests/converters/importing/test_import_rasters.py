@@ -17,6 +17,7 @@ from PIL import Image
 from converters.errors import RasterError, SourceError
 from converters.frames import NativePoint, Size, native_to_map
 from converters.importing.grid import windows
+from converters.importing.sources import EXTENSIONS
 from converters.importing.survey import import_rasters
 from converters.label_studio import chip_from_task_data
 from converters.rasters import read_window
@@ -205,6 +206,16 @@ def test_every_real_raster_is_imported_or_gets_a_sentence(shared: Path, tmp_path
         with Image.open(tmp_path / Resolver([], document_root=tmp_path).local_path(chip.image)) as picture:
             assert picture.mode == "RGB"
             assert picture.size == (chip.window.width, chip.window.height)
+
+
+def test_every_tile_of_openaerialmap_is_imported(shared: Path, tmp_path: Path) -> None:
+    """RGBA tiles of a web map: no georeference of their own, which the summary says of each."""
+    tiles = [path for path in (shared / "data/fair_oam").rglob("*") if path.suffix.lower() in EXTENSIONS]
+    summary = import_rasters([str(shared / "data/fair_oam")], addresses(tmp_path))
+    assert len(summary.imported) == len(tiles) >= 147
+    assert summary.failed == ()
+    for entry in summary.imported:
+        assert entry.profile.crs is not None or any("no georeference" in warning for warning in entry.profile.warnings)
 
 
 def test_the_demonstration_tile_is_sixteen_chips_in_its_own_crs(shared: Path, tmp_path: Path) -> None:
