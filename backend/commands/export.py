@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from backend.commands.export_source import open_source
+from backend.commands.shaping_options import shaping_options
 from backend.errors import UsageError
 from converters.errors import ExportError, TaskError
 from converters.exporting.account import Account
@@ -18,6 +19,7 @@ from converters.exporting.chosen import WHICH, Choice
 from converters.exporting.formats import FORMATS, Format, Request
 from converters.exporting.run import run
 from converters.exporting.set_pictures import SOURCES
+from converters.exporting.shaping import Shaping
 from converters.label_config import parse
 
 IMAGES_HELP = "Pictures of training sets: rendered from the rasters, or the import's own chips."
@@ -37,6 +39,7 @@ FORMAT_HELP = "; ".join(f"{one.name}: {one.help}" for one in FORMATS.values()) +
 @click.option("--annotations", type=click.Choice(WHICH), default="latest", show_default=True, help="Which annotations of each task.")
 @click.option("--annotator", "annotators", multiple=True, help="Only this person's annotations (e-mail or number); may be repeated.")
 @click.option("--min-area", type=click.FloatRange(min=0), default=0.0, help="Leave out objects below this area, in m2.")
+@shaping_options
 @click.option("--pixels", is_flag=True, help="Write px of the raster, for rasters without a georeference; the file says so.")
 @click.option("--images", type=click.Choice(SOURCES), default=SOURCES[0], show_default=True, help=IMAGES_HELP)
 @click.option("--val-share", type=click.FloatRange(0, 1), default=VAL_SHARE, show_default=True, help=VAL_HELP)
@@ -55,6 +58,7 @@ def command(
     annotations: str,
     annotators: tuple[str, ...],
     min_area: float,
+    shaping: Shaping,
     pixels: bool,
     images: str,
     val_share: float,
@@ -75,6 +79,7 @@ def command(
         tasks=source.tasks,
         out=out,
         choice=Choice(annotations, frozenset(annotators), min_area),
+        shaping=shaping,
         colours=colours or source.colours,
         pixels=pixels,
         options={
