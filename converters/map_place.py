@@ -58,17 +58,25 @@ class MapPlace:
         Edges get vertices in between where the straight line between their ends in degrees would leave them by more than `BEND` px.
         Raises ExportError for points outside the area where the CRS is defined.
         """
+        return self.coordinates_of([ring])[0]
+
+    def coordinates_of(self, rings: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """`coordinates` of each ring, all reprojected at once."""
+        ring, ends = np.concatenate(rings), np.cumsum([len(one) for one in rings])
+        next_one = np.arange(1, len(ring) + 1)
+        next_one[ends - 1] = ends - [len(one) for one in rings]
         corners = self._to_degrees(ring)
-        following = np.roll(ring, -1, axis=0)
-        step = np.roll(corners, -1, axis=0) - corners
+        following = ring[next_one]
+        step = corners[next_one] - corners
         step[:, 0] = (step[:, 0] + 180) % 360 - 180  # the short way round
         bent = np.hypot(*(self._to_native(corners + step / 2) - (ring + following) / 2).T)
         # The deviation of a smooth curve from its chord falls with the square of the number of pieces.
         pieces = np.maximum(1, np.ceil(np.sqrt(bent / BEND))).astype(int)
         if pieces.max() == 1:
-            return corners
+            return np.split(corners, ends[:-1])
         share = (np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
-        return self._to_degrees(np.repeat(ring, pieces, axis=0) + share[:, None] * np.repeat(following - ring, pieces, axis=0))
+        dense = self._to_degrees(np.repeat(ring, pieces, axis=0) + share[:, None] * np.repeat(following - ring, pieces, axis=0))
+        return np.split(dense, np.cumsum(pieces)[ends - 1][:-1])
 
     def area(self, parts: Sequence[Polygon]) -> tuple[float, str]:
         """Square metres of polygons in native px, and how they were measured: "planar" in the raster's CRS, or "geodesic"."""

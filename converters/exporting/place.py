@@ -26,6 +26,10 @@ class PixelPlace:
         """Px of the whole raster, Nx2 (col, row), of a ring in native px of the window."""
         return ring + np.array([self.col_off, self.row_off])
 
+    def coordinates_of(self, rings: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """`coordinates` of each ring."""
+        return [self.coordinates(ring) for ring in rings]
+
     def area(self, parts: Sequence[Polygon]) -> tuple[float | None, str | None]:
         """Square metres from the ground sampling distance, and that word; None without one."""
         return (None, None) if self.m2 is None else (round(sum(part.area for part in parts) * self.m2, 6), "gsd")

@@ -70,7 +70,8 @@ def native_mask(region: Region, chip: Chip) -> NDArray[np.bool_]:
 
 
 def _mask_parts(shape: BrushShape, window: Size) -> list[Polygon]:
-    found = polygons(rle.decode(shape.rle, shape.size))
+    box, col, row = rle.decode_box(shape.rle, shape.size)
+    found = polygons(box, corner=(col, row))
     if not found:
         raise ExportError("its mask is empty; expected at least one pixel; delete the region or draw it again")
     if shape.size == window:

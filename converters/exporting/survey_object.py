@@ -67,7 +67,9 @@ class SurveyObject:
     def _placed(self, *, pixels: bool) -> list[Rings]:
         place = place_of(self.frame, pixels=pixels)
         offset = np.array((self.frame.window.col_off, self.frame.window.row_off))
-        return [[place.coordinates(ring - offset) for ring in rings(part)] for part in self.parts]
+        outlines = [list(rings(part)) for part in self.parts]
+        placed = iter(place.coordinates_of([ring - offset for part in outlines for ring in part]))
+        return [[next(placed) for _ in part] for part in outlines]
 
 
 def rings(part: Polygon) -> Iterator[NDArray[np.float64]]:
