@@ -72,14 +72,21 @@ class RasterStage:
         """Whether the chip whose first picture is `name` was finished: written, or found empty."""
         return (self.chips / name).is_file() or (self.chips / f"{name}{EMPTY}").is_file()
 
-    def complete(self, lines: Iterable[str], home: Path) -> None:
-        """Writes the tasks, one a line, and moves the pictures to `home`. Repeating it after an interruption finishes the moving."""
+    def complete(self, lines: Iterable[str]) -> None:
+        """All chips are made: writes the tasks, one a line, unless an earlier run has."""
+        if self.tasks.is_file():
+            return
         try:
-            if not self.tasks.is_file():
-                aside = self.tasks.with_name(f"{self.tasks.name}.part")
-                with aside.open("w", encoding="utf-8") as file:
-                    file.writelines(f"{line}\n" for line in lines)
-                aside.replace(self.tasks)
+            aside = self.tasks.with_name(f"{self.tasks.name}.part")
+            with aside.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            aside.replace(self.tasks)
+        except OSError as error:
+            raise cannot_write(self.tasks, error) from None
+
+    def publish(self, home: Path) -> None:
+        """Moves the pictures to `home`. Repeating it after an interruption moves the rest."""
+        try:
             home.mkdir(parents=True, exist_ok=True)
             if self.chips.is_dir():
                 for picture in sorted(self.chips.glob("*.png")):

@@ -116,7 +116,7 @@ def import_rasters(
             run.begin(None if again else EarlierTasks(addresses.out), again=again)
             for row, done in workers.map(cut_row, run.rows()):
                 run.finished(row, done)
-            run.complete()
+            run.publish()
             done_entries = [entry for entry in run.entries if entry.error is None]
             file = (
                 write_tasks(addresses.out, [entry.stage.tasks for entry in done_entries])
@@ -157,7 +157,11 @@ def _jobs(
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One raster under way. waiting: rows that the workers have. drawn: whether they have all of them. ready: tasks and chips are there."""
+    """One raster under way.
+
+    waiting: rows that the workers have. drawn: whether they have all of them. ready: nothing is left to make. told: of `done`, to the
+    progress. reused: whether an earlier run had made it all.
+    """
 
     job: RasterJob
     stage: RasterStage
@@ -166,14 +170,15 @@ class _Entry:
     waiting: int = 0
     drawn: bool = False
     ready: bool = False
+    told: int = 0
     reused: bool = False
     error: RSISegError | None = None
     counts: Counts = field(default_factory=Counts)
 
     def complete(self) -> None:
-        """All chips are made: the tasks are written and the chips moved to their place."""
+        """All chips are made: the tasks are written."""
         try:
-            self.stage.complete(self.job.lines(self.stage.chips, self.counts), self.job.home)
+            self.stage.complete(self.job.lines(self.stage.chips, self.counts))
         except RSISegError as error:
             self.fail(error)
         else:
@@ -200,6 +205,7 @@ class _Run:
         self.entries = entries
         self._by_stage = {entry.stage.chips: entry for entry in entries}
         self._progress = progress
+        self._done = self._total = 0
 
     def begin(self, earlier: EarlierTasks | None, *, again: bool) -> None:
         """Counts the chips, and finds rasters that an earlier run finished."""
@@ -214,6 +220,9 @@ class _Run:
                     entry.complete()
             except RSISegError as error:
                 entry.fail(error)
+        self._total = sum(entry.total for entry in self.entries)
+        for entry in self.entries:
+            self._tell(entry)
 
     def rows(self) -> Iterator[CutRow]:
         """The rows of chips that are still to be made."""
@@ -230,6 +239,7 @@ class _Run:
                     entry.waiting += 1
                     yield CutRow(cut, missing)
             entry.drawn = True
+            self._complete(entry)
 
     def finished(self, row: CutRow, done: int | RSISegError) -> None:
         """A row of chips was made, or could not be."""
@@ -239,18 +249,31 @@ class _Run:
             entry.fail(done)
         elif entry.error is None:
             entry.done += done
-        self.complete()
+        self._complete(entry)
 
-    def complete(self) -> None:
-        """Completes the rasters whose chips are all there."""
+    def publish(self) -> None:
+        """Every raster is made, or has failed: the chips appear in their places, one raster after the other."""
         for entry in self.entries:
-            if entry.drawn and not entry.waiting and not entry.ready:
-                if entry.error is None:
-                    entry.complete()
-                else:
-                    entry.stage.discard()  # rows that were under way when it failed
-                    entry.ready = True
-        self._progress(sum(entry.done for entry in self.entries), sum(entry.total for entry in self.entries))
+            if entry.error is None:
+                try:
+                    entry.stage.publish(entry.job.home)
+                except RSISegError as error:
+                    entry.fail(error)
+
+    def _complete(self, entry: _Entry) -> None:
+        """Completes a raster whose chips are all there."""
+        if entry.drawn and not entry.waiting and not entry.ready:
+            if entry.error is None:
+                entry.complete()
+            else:
+                entry.stage.discard()  # rows that were under way when it failed
+                entry.ready = True
+        self._tell(entry)
+
+    def _tell(self, entry: _Entry) -> None:
+        self._done += entry.done - entry.told
+        entry.told = entry.done
+        self._progress(self._done, self._total)
 
 
 def _adopt(entry: _Entry, earlier: EarlierTasks) -> bool:
@@ -260,7 +283,7 @@ def _adopt(entry: _Entry, earlier: EarlierTasks) -> bool:
         return False
     if not _pictures_are_there(entry.job, len(lines)):
         return False
-    entry.stage.complete(lines, entry.job.home)
+    entry.stage.complete(lines)
     return True
 
 
