@@ -120,14 +120,15 @@ def _read_text(path: Path, expected: str) -> str:
 
 def _tell(request: Request, format: Format, report_file: Path | None, *, as_json: bool) -> None:
     """The report as a file and on standard output, and the summary on standard error."""
-    coordinates = "pixels" if request.pixels else "longitude, latitude (WGS 84)"
+    coordinates = "pixels" if request.pixels and format.coordinates else format.coordinates
     said = {"out": str(request.out), "format": format.name, "coordinates": coordinates, **request.account.report()}
     text = json.dumps(said, ensure_ascii=False, indent=1) + "\n"
     if report_file is not None:
         _write(report_file, text)
     if as_json:
         click.echo(text, nl=False)
-    _summarise(request.account, request.out, report_file, pixels=request.pixels)
+    where = "px of the raster, not a place on earth" if coordinates == "pixels" else coordinates
+    _summarise(request.account, request.out, report_file, where)
 
 
 def _write(path: Path, text: str) -> None:
@@ -144,10 +145,9 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _summarise(account: Account, out: Path, report_file: Path | None, *, pixels: bool) -> None:
+def _summarise(account: Account, out: Path, report_file: Path | None, where: str | None) -> None:
     """To standard error: what was written, and each reason for leaving something out with how often and one example."""
-    where = "px of the raster, not longitude and latitude" if pixels else "longitude and latitude"
-    click.echo(f"{account.features} features of {account.tasks} tasks in {out} ({where})", err=True)
+    click.echo(f"{account.features} features of {account.tasks} tasks in {out}{f' ({where})' if where else ''}", err=True)
     left_out = account.remarks_left_out()
     for title, remarks in (("left out", left_out), ("note", account.remarks_noted())):
         counts = Counter(remark.reason for remark in remarks)

@@ -45,20 +45,28 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format. write: makes `request.out` or raises; it tells `request.account` about every region that it could not use after all."""
+    """A format.
+
+    write: makes `request.out` or raises; it tells `request.account` about every region that it could not use after all.
+    coordinates: of its outlines on the map; None for formats of pictures.
+    """
 
     name: str
     writes: Literal["file", "folder"]
     write: Callable[[Request], None]
     help: str
+    coordinates: str | None = None
 
+
+DEGREES = "longitude, latitude (WGS 84)"
+OWN_CRS = "the rasters' CRS"
 
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
-        Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster"),
-        Format("gpkg", "file", geopackage.write, "GeoPackage, a layer for each class, in the rasters' CRS, with styles for QGIS"),
-        Format("geoparquet", "file", geoparquet.write, "GeoParquet 1.1, one table"),
+        Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster", DEGREES),
+        Format("gpkg", "file", geopackage.write, "GeoPackage, a layer for each class, in the rasters' CRS, with styles for QGIS", OWN_CRS),
+        Format("geoparquet", "file", geoparquet.write, "GeoParquet 1.1, one table", f"{OWN_CRS}; of several, {DEGREES}"),
         Format("class-raster", "folder", class_rasters.write_cogs, "a cloud-optimised GeoTIFF of class codes for each raster"),
         Format("isprs", "folder", class_rasters.write_isprs, "a GeoTIFF in the six colours of the ISPRS benchmark for each raster"),
         Format("coco", "folder", coco.write, "a training set with COCO's RLE masks"),

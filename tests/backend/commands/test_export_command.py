@@ -178,3 +178,41 @@ def test_on_a_real_raster_the_geojson_burns_the_same_pixels(shared: Path, tmp_pa
     assert burnt.sum() == mask.sum()
     # EPSG:3395 stretches: its own square metres are not those of the ground.
     assert feature["properties"]["area_method"] == "geodesic"
+
+
+def two_chips() -> list[dict[str, Any]]:
+    """Two chips side by side, one roof over both and a car on it."""
+    tasks = []
+    for number in (0, 1):
+        window = PixelWindow(6 * number, 0, 6, 5)
+        chip = a_chip(window=window, native_size=Size(12, 5), transform=Affine(0.1, 0, 4e5 + 0.6 * number, 0, -0.1, 5e6))
+        roof = np.ones((5, 6), bool)
+        car = np.zeros((5, 6), bool)
+        car[1:3, 2:4] = True
+        regions = [brush_region(mask, id=name, label=name, from_name="b", to_name="img") for mask, name in ((roof, "roof"), (car, "car"))]
+        tasks.append({"id": number, "data": chip_to_task_data(chip), "annotations": [{"id": number, "completed_by": 3, "result": regions}]})
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("options", "roofs", "area"),
+    [
+        ((), 1, 0.6), (("--seams", "keep"), 2, 0.6), (("--overlaps", "later"), 1, 0.52), (("--priority", "roof, car"), 1, 0.6),
+        (("--simplify", "0.01"), 1, 0.52), (("--right-angles", "roof"), 1, 0.52), (("--min-area", "0.5"), 1, 0.6),
+    ],
+)  # fmt: skip
+def test_options_say_how_regions_become_objects(tmp_path: Path, options: tuple[str, ...], roofs: int, area: float) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(two_chips()))
+    result = run(tmp_path / "in.json", "--format", "gpkg", "--out", tmp_path / "out.gpkg", "--json", *options)
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["by_class"]["roof"]["features"], said["by_class"]["roof"]["area_m2"]) == (roofs, pytest.approx(area, abs=0.01))
+    assert said["exported"] + said["merged"] + said["regions_left_out"] == said["regions"] == 4
+    assert said["coordinates"] == "the rasters' CRS"
+    cars = 0 if options[:1] in (("--min-area",), ("--priority",)) else 2
+    assert said["by_class"].get("car", {"features": 0})["features"] == cars
+
+
+def test_options_that_contradict_each_other_are_refused(source: Path, tmp_path: Path) -> None:
+    error = refusal(source, "--out", tmp_path / "x", "--simplify", "1", "--overlaps", "keep")
+    assert isinstance(error, ExportError) and "--overlaps later or priority" in str(error)
