@@ -23,7 +23,8 @@ def simplified(objects: Sequence[Parts], tolerance: float, axes: GroundAxes) -> 
     """
     matched = [axes.to_ground(MultiPolygon(parts)) for parts in edge_matched(objects)]
     fewer = shapely.coverage_simplify(matched, tolerance)
-    return [_polygons(axes.to_pixels(shape)) for shape in fewer]
+    # Where fewer vertices make an outline touch itself or another one, it gets a vertex there, so that it stays valid on the map.
+    return _overlaid([_polygons(axes.to_pixels(shape)) for shape in fewer]) if any(objects) else list(objects)
 
 
 def edge_matched(objects: Sequence[Parts]) -> list[Parts]:
@@ -39,16 +40,33 @@ def edge_matched(objects: Sequence[Parts]) -> list[Parts]:
 
 
 def _overlaid(objects: Sequence[Parts]) -> list[Parts]:
-    """All outlines laid over each other on the grid; each face of the drawing goes to the last of the objects that cover it."""
+    """All outlines laid over each other on the grid; each face of the drawing goes to the last of the objects that cover it.
+
+    A face that none covers and that is no wider than the grid's step is what rounding left between two objects: one of them gets it.
+    """
     shapes = [MultiPolygon(parts) for parts in objects]
     lines = shapely.union_all(shapely.boundary(shapes), grid_size=GRID)
     faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
     face, layer = shapely.STRtree(shapes).query(shapely.point_on_surface(faces), predicate="intersects")
     owner = np.full(len(faces), -1)
     np.maximum.at(owner, face, layer)
+    slivers = np.flatnonzero((owner < 0) & (shapely.area(faces) < GRID * shapely.length(faces))).tolist()
+    tree = shapely.STRtree(faces if slivers else [])
+    for sliver in slivers:
+        owner[sliver] = _longest_beside(sliver, faces, tree, owner)
     order = np.argsort(owner, kind="stable")
     mine = np.split(faces[order], np.searchsorted(owner[order], np.arange(len(objects))))[1:]
     return [_polygons(shapely.coverage_union_all(own)) if len(own) else () for own in mine]
+
+
+def _longest_beside(sliver: int, faces: NDArray[np.object_], tree: shapely.STRtree, owner: NDArray[np.int64]) -> int:
+    """The owner of the faces that have the longest border in common with this one; -1 where nobody's faces do."""
+    outline = shapely.boundary(faces[sliver])
+    lengths: dict[int, float] = {}
+    for face in sorted(int(at) for at in tree.query(outline, predicate="intersects") if owner[at] >= 0):
+        shared = shapely.intersection(outline, shapely.boundary(faces[face])).length
+        lengths[int(owner[face])] = lengths.get(int(owner[face]), 0.0) + shared
+    return max(lengths, key=lambda index: lengths[index], default=-1)
 
 
 def _polygons(shape: shapely.Geometry) -> Parts:

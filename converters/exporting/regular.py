@@ -16,6 +16,8 @@ from converters.exporting.right_angles import squared
 
 # Stairs along pixels at an angle are up to this many px deep.
 STAIRS = 1.5
+# Shapes this close, in px, have their border in common: what is cut on the grid is moved by up to a part of its step.
+RIM = 8 * GRID
 
 
 def with_right_angles(
@@ -52,11 +54,13 @@ def _given_way(objects: Sequence[Parts], new: Mapping[int, Parts]) -> list[Parts
         return shapely.union_all([squares[index] for index in near if before is None or index < before], grid_size=GRID)
 
     gained: dict[int, list[BaseGeometry]] = defaultdict(list)
-    for index in new:
-        rest = shapely.difference(shapes[index], covering(shapes[index]), grid_size=GRID)
-        for piece in shapely.get_parts(rest).tolist():
-            if (heir := _heir(piece, shapes, [int(at) for at in tree.query(piece) if int(at) not in new])) is not None:
-                gained[heir].append(piece)
+    # What two buildings gave up side by side is one gap.
+    gaps = shapely.union_all([shapely.difference(shapes[index], covering(shapes[index]), grid_size=GRID) for index in new], grid_size=GRID)
+    for gap in shapely.get_parts(gaps).tolist():
+        beside = {int(at): shapes[int(at)] for at in tree.query(gap) if int(at) not in new}
+        squares_beside = {order[int(at)]: squares[order[int(at)]] for at in square_tree.query(gap)}
+        if (heir := _heir(gap, beside, squares_beside)) is not None:
+            gained[heir].append(gap)
     found: list[Parts] = []
     for index, shape in enumerate(shapes):
         # Of two new outlines that overlap, the first has what both claim.
@@ -70,11 +74,18 @@ def _given_way(objects: Sequence[Parts], new: Mapping[int, Parts]) -> list[Parts
     return found
 
 
-def _heir(piece: BaseGeometry, shapes: Sequence[MultiPolygon], near: Sequence[int]) -> int | None:
-    """Which of the neighbours has the longest border in common with the piece; None where none touches it along a line."""
-    common = {index: shapely.intersection(piece.boundary, shapes[index].boundary, grid_size=GRID).length for index in sorted(near)}
-    best = max(common, key=lambda index: common[index], default=None)
-    return best if best is not None and common[best] > 0 else None
+def _heir(gap: BaseGeometry, plain: Mapping[int, BaseGeometry], squares: Mapping[int, BaseGeometry]) -> int | None:
+    """Which of the shapes beside it gets a gap: the plain one with the longest border in common; a squared one only where such shapes
+    enclose the gap; None where it lies at the edge of the layer.
+    """
+    around = shapely.buffer(gap, RIM)
+    border = {index: shapely.intersection(around, shape).area for index, shape in sorted(plain.items())}
+    best = max(border, key=lambda index: border[index], default=None)
+    if best is not None and border[best] > RIM**2:
+        return best
+    left = shapely.difference(around, shapely.union_all([gap, *squares.values()]))
+    border = {index: shapely.intersection(around, shape).area for index, shape in sorted(squares.items())}
+    return max(border, key=lambda index: border[index]) if border and left.area < RIM * shapely.length(gap) / 10 else None
 
 
 def _squared(parts: Parts, tolerance: float, axes: GroundAxes) -> Parts:

@@ -64,6 +64,9 @@ def test_a_simplified_coverage_is_a_coverage(classes: np.ndarray, tolerance: flo
     fewer = simplified(objects, tolerance, AXES)
     assert is_coverage(fewer) or not objects
     assert [bool(parts) for parts in fewer] == [bool(parts) for parts in objects]
+    # On the map, in numbers that are rounded.
+    on_map = [shapely.transform(MultiPolygon(parts), lambda xy: xy * (0.05, -0.05) + (366_000.3, 5_807_000.7)) for parts in fewer]
+    assert all(shape.is_valid for shape in on_map) and (shapely.coverage_is_valid(on_map) or not objects)
     vertices = {tuple(point) for parts in objects for part in parts for point in shapely.get_coordinates(part)}
     assert all(tuple(point) in vertices for parts in fewer for part in parts for point in shapely.get_coordinates(part))
 

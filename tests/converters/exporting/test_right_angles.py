@@ -11,6 +11,7 @@ from rasterio.features import rasterize
 from shapely import MultiPolygon, Polygon
 from shapely.affinity import rotate, translate
 
+from converters.exporting.coverage import simplified
 from converters.exporting.ground import GroundAxes
 from converters.exporting.regular import with_right_angles
 from converters.exporting.right_angles import squared
@@ -73,6 +74,21 @@ def test_neighbours_follow_without_gaps_or_overlaps(angle: float) -> None:
     assert turns == pytest.approx(90, abs=0.2) and len(turns) == 6
     # The neighbour has no stairs where the building has none.
     assert shapely.get_num_coordinates(shapely.simplify(found[1][0], 0.01)) < 16
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_full_layer_with_squared_buildings_has_no_gaps(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.random((25, 2)) * 120
+    rows, cols = np.indices((120, 120)) + rng.normal(0, 0.3, (2, 120, 120))
+    nearest = np.argmin([(rows - row) ** 2 + (cols - col) ** 2 for row, col in points], axis=0)
+    objects = simplified([tuple(polygons(nearest == index)) for index in range(25)], 1.0, AXES)
+    classes = ["building" if index % 2 else "yard" for index in range(25)]
+    found = with_right_angles(objects, classes, {"building"}, 1.0, AXES)
+    assert sum(one != other for one, other in zip(found, objects, strict=True)) > 5
+    assert shapely.coverage_is_valid([MultiPolygon(parts) for parts in found])
+    whole = shapely.union_all([part for parts in found for part in parts])
+    assert isinstance(whole, Polygon) and not [(Polygon(hole).area, hole.length) for hole in whole.interiors]
 
 
 def test_other_classes_keep_every_vertex() -> None:
