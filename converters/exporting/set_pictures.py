@@ -16,6 +16,7 @@ from converters import bands as band_letters
 from converters.chips import Chip
 from converters.errors import ExportError
 from converters.labelled_pixels import Picture
+from converters.png import encode_png
 from converters.rasters import read_window
 from converters.task_files import TaskFiles
 
@@ -88,6 +89,8 @@ class SetPictures:
 
 def encoded(picture: NDArray[np.uint8]) -> bytes:
     """The PNG of HxW or HxWx3."""
+    if picture.ndim == 3:
+        return encode_png(picture)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=3)
     return file.getvalue()

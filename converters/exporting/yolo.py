@@ -108,7 +108,10 @@ def filled_by_opencv(rings: list[NDArray[np.float64]], shape: tuple[int, ...]) -
 
 
 def _text(shares: NDArray[np.float64]) -> str:
-    return " ".join(f"{share:.{DECIMALS}f}".rstrip("0").rstrip(".") for share in shares.ravel().tolist())
+    # Corners of pixels share few columns and rows: each number is written out once.
+    numbers, which = np.unique(shares.ravel(), return_inverse=True)
+    texts = [f"{number:.{DECIMALS}f}".rstrip("0").rstrip(".") for number in numbers.tolist()]
+    return " ".join([texts[index] for index in which.tolist()])
 
 
 def _data_yaml(classes: ClassCodes, has_val: bool) -> str:
