@@ -75,6 +75,10 @@ class Account:
         """Something that a format found out about what it wrote, plain JSON, such as its largest deviation."""
         self._facts[name] = value
 
+    def largest(self, name: str, value: float) -> None:
+        """A fact that is the largest of the numbers said under this name."""
+        self._facts[name] = max(value, self._facts.get(name, value))
+
     def read(self, position: int) -> None:
         """The task at this position of the export was read."""
         self._tasks.add(position)

@@ -10,6 +10,7 @@ from converters.exporting import attributes
 from converters.exporting.account import Account
 from converters.exporting.cores import cores
 from converters.exporting.coverage import simplified
+from converters.exporting.deviation import largest_deviation_m
 from converters.exporting.drawn import Drawn, Sheet
 from converters.exporting.ground import GroundAxes
 from converters.exporting.overlaps import OVERLAPS, settled
@@ -56,7 +57,11 @@ def shaped(sheet: Sheet, shaping: Shaping, account: Account, *, pixels: bool) ->
         drawn = [one for one in sheet.drawn if one.lane == lane]
         objects = _joined(drawn, sheet, lane, shaping, account)
         if shaping.simplify_m > 0 or shaping.right_angles:
-            objects = _drawn_simpler(objects, shaping, GroundAxes.of(sheet.frame, pixels=pixels))
+            axes = GroundAxes.of(sheet.frame, pixels=pixels)
+            drawn_as = [one.parts for one in objects]
+            objects = _drawn_simpler(objects, shaping, axes)
+            off = largest_deviation_m(drawn_as, [one.parts for one in objects], axes)
+            account.largest("largest_deviation_m", round(off, 3))
         found += [_object(one, sheet) for one in objects]
     yield from sorted(found, key=lambda one: one.sources[0].order)
 
