@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 import rasterio.features
@@ -148,6 +149,19 @@ def test_every_set_and_raster_rebuilds_the_mask_bit_for_bit(case: Case, tmp_path
         for corner in ((0, 0), (30, 0), (0, 30)):
             off = ~transform @ (raster.transform @ corner)
             assert np.hypot(*np.subtract(off, corner)) < 1e-3, "the raster lies where its source does"
+
+
+@given(case=cases())
+@settings(max_examples=15)
+def test_a_geopackage_rebuilds_the_mask_bit_for_bit(case: Case, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("gpkg")
+    written("gpkg", home / "a.gpkg", [a_task(1, case.chip, brush(case.mask))], home)
+    geometries = pyogrio.raw.read(home / "a.gpkg", layer="building")[2]
+    (found,) = shapely.from_wkb(geometries)
+    assert case.chip.transform is not None
+    inverse = ~case.chip.transform
+    back = shapely.transform(found, lambda points: np.column_stack(inverse @ points.T))
+    assert np.array_equal(burnt(list(shapely.get_parts(back)), case.mask.shape), case.mask)
 
 
 def test_another_choice_of_annotations_changes_nothing_about_the_pixels() -> None:
