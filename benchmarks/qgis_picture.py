@@ -1,11 +1,11 @@
-"""QGIS opens an exported GeoPackage over its raster, saves a project of both, opens that, and draws it: docs/pictures/qgis_layers.png.
+"""QGIS opens an exported GeoPackage, and the project beside it, and draws the layers over their raster: docs/pictures/qgis_layers.png.
 
     python benchmarks/qgis_picture.py --out docs/pictures/qgis_layers.png
 
 A procedural town (converters/scene.py) is cut into overlapping chips, its roofs, trees and cars become brush regions as people would draw
-them chip by chip, and `rsiseg export` makes the GeoPackage: seams joined, styles in it. QGIS is Debian's (qgis, python3-qgis), which has a
-Python of its own (--qgis-python); it runs without a screen. The exit code is 2 where it is not installed, 1 where QGIS finds a layer
-that is not valid, not styled as exported, or not drawn.
+them chip by chip, and `rsiseg export --format qgis` makes GeoPackage and project: seams joined, styles in both. QGIS is Debian's (qgis,
+python3-qgis), which has a Python of its own (--qgis-python); it runs without a screen. The exit code is 2 where it is not installed, 1
+where QGIS finds a layer that is not valid, not styled as exported, or not drawn.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+from converters.exporting.qgis_project import LAYERS, PROJECT
 from converters.importing.survey import import_rasters
 from converters.label_studio import brush_region
 from converters.scene import CLASSES, write_scene
@@ -32,29 +33,25 @@ from converters.task_addresses import TaskAddresses
 COLOURS = {"building": "#ff3355", "tree": "#22dd44", "car": "#ffdd00"}
 SMALLEST = 12  # px
 
-# What runs in QGIS's own Python: the GeoPackage, the raster, the project to write, the picture, and its side in px.
+# What runs in QGIS's own Python: the GeoPackage, the project, the picture, and its side in px.
 IN_QGIS = r"""
 import sqlite3, sys
 from qgis.core import (QgsApplication, QgsMapRendererParallelJob, QgsMapSettings, QgsProject, QgsRasterLayer, QgsVectorLayer)
 from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
-geopackage, raster, written, picture, side = sys.argv[1:6]
+geopackage, written, picture, side = sys.argv[1:5]
 application = QgsApplication([], False)
 application.initQgis()
 found = sqlite3.connect(geopackage).execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features' ORDER BY 1")
 project = QgsProject.instance()
-layers = [QgsRasterLayer(raster, "imagery"), *(QgsVectorLayer(geopackage + "|layername=" + name, name, "ogr") for (name,) in found)]
-for layer in layers:
-    assert layer.isValid(), layer.name()
-    project.addMapLayer(layer)
-project.setCrs(layers[0].crs())
-assert project.write(written)
-project.clear()
-assert project.read(written)
+alone = [QgsVectorLayer(geopackage + "|layername=" + name, name, "ogr") for (name,) in found]
+assert project.read(written), project.error()
 layers = [node.layer() for node in project.layerTreeRoot().findLayers()]  # from above to below
-for layer in layers:
+assert sorted(layer.name() for layer in layers[:-1]) == [layer.name() for layer in alone]
+assert isinstance(layers[-1], QgsRasterLayer)
+for layer in [*alone, *layers]:
     assert layer.isValid(), layer.name()
-    assert layer.crs() == project.crs(), layer.name()
+    assert layer.crs().isValid() and layer.crs() == project.crs(), layer.name()
     if isinstance(layer, QgsVectorLayer):
         first = next(layer.getFeatures())
         colour = layer.renderer().symbol().color().name()
@@ -71,12 +68,14 @@ job.start()
 job.waitForFinished()
 assert not job.errors(), [error.message for error in job.errors()]
 assert job.renderedImage().save(picture)
+del job, layer, layers, alone  # before QGIS goes
+project.clear()
 application.exitQgis()
 """
 
 
-def annotated(folder: Path, size: int, seed: int) -> tuple[Path, Path]:
-    """The scene's raster, and a JSON export with its objects drawn on overlapping chips."""
+def annotated(folder: Path, size: int, seed: int) -> Path:
+    """A JSON export with its objects drawn on overlapping chips."""
     paths = write_scene(folder, size=size, seed=seed, angle=0.2)
     import_rasters([str(paths.image)], TaskAddresses(out=folder / "chips", document_root=folder), chip=size * 3 // 5, overlap=size // 10)
     tasks = json.loads((folder / "chips" / "tasks.json").read_text(encoding="utf-8"))
@@ -93,24 +92,25 @@ def annotated(folder: Path, size: int, seed: int) -> tuple[Path, Path]:
         task["annotations"] = [{"id": len(results), "completed_by": 1, "result": results}]
     export = folder / "export.json"
     export.write_text(json.dumps([{"id": number, **task} for number, task in enumerate(tasks, start=1)]), encoding="utf-8")
-    return paths.image, export
+    return export
 
 
 def picture(asked: argparse.Namespace, folder: Path) -> int:
     """Makes the picture; the exit code."""
-    raster, export = annotated(folder, asked.size, asked.seed)
-    config, geopackage = folder / "config.xml", folder / "town.gpkg"
+    export = annotated(folder, asked.size, asked.seed)
+    config, out = folder / "config.xml", folder / "town"
     labels = "".join(f'<Label value="{name}" background="{colour}"/>' for name, colour in COLOURS.items())
     config.write_text(f'<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">{labels}</BrushLabels></View>')
-    command: list[Any] = [sys.executable, "-m", "backend.cli", "export", export, "--format", "gpkg", "--label-config", config]
-    subprocess.run([*command, "--out", geopackage], check=True)
+    command: list[Any] = [sys.executable, "-m", "backend.cli", "export", export, "--format", "qgis", "--label-config", config]
+    subprocess.run([*command, "--out", out], check=True)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     partial = asked.out.with_name(f".{asked.out.stem}.partial.png")
     environ = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(folder)}
     environ.pop("PYTHONPATH", None)
-    arguments = [asked.qgis_python, "-c", IN_QGIS, geopackage, raster, folder / "town.qgz", partial, str(asked.pixels)]
+    arguments = [asked.qgis_python, "-c", IN_QGIS, out / LAYERS, out / PROJECT, partial, str(asked.pixels)]
     done = subprocess.run(arguments, env=environ, check=False)
     if done.returncode != 0:
+        partial.unlink(missing_ok=True)
         return 1
     with Image.open(partial) as drawn:
         small = drawn.convert("RGB").quantize(256)

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from converters.exporting import class_rasters, coco, geojson_file, geopackage, geoparquet, image_folder, mask_folder, overviews, stac, yolo
+from converters.exporting import (
+    class_rasters,
+    coco,
+    geojson_file,
+    geopackage,
+    geoparquet,
+    image_folder,
+    mask_folder,
+    overviews,
+    qgis_project,
+    stac,
+    yolo,
+)
 from converters.exporting.account import Account
 from converters.exporting.chosen import Choice, ChosenRegion, chosen_regions
 from converters.exporting.layer import LayerRequest, survey_objects
@@ -66,6 +78,7 @@ FORMATS: dict[str, Format] = {
     for one in (
         Format("geojson", "file", geojson_file.write, "RFC 7946, longitude and latitude; with --pixels, px of the raster", DEGREES),
         Format("gpkg", "file", geopackage.write, "GeoPackage, a layer for each class, in the rasters' CRS, with styles for QGIS", OWN_CRS),
+        Format("qgis", "folder", qgis_project.write, "that GeoPackage, and a QGIS project with its layers over their rasters", OWN_CRS),
         Format("geoparquet", "file", geoparquet.write, "GeoParquet 1.1, one table", f"{OWN_CRS}; of several, {DEGREES}"),
         Format("class-raster", "folder", class_rasters.write_cogs, "a cloud-optimised GeoTIFF of class codes for each raster"),
         Format("isprs", "folder", class_rasters.write_isprs, "a GeoTIFF in the six colours of the ISPRS benchmark for each raster"),

@@ -32,7 +32,7 @@ _DTYPES: dict[Kind, Any] = {"text": object, "whole": np.int64, "real": np.float6
 
 
 @dataclass(slots=True)
-class _Layer:
+class Layer:
     """A layer of the file. crs: None for px. waiting: objects that are not written yet."""
 
     name: str
@@ -42,9 +42,14 @@ class _Layer:
 
 
 def write(request: Request) -> None:
+    """Writes `request.out`."""
+    write_layers(request)
+
+
+def write_layers(request: Request) -> list[Layer]:
     """Writes `request.out`, batch by batch. Layers are called as their class; with several CRSs, the CRS stands behind it."""
     several = not request.pixels and len(layer_crs.all_of(request)) > 1
-    layers: dict[tuple[str, str | None], _Layer] = {}
+    layers: dict[tuple[str, str | None], Layer] = {}
     waiting = 0
     with _fixed_date():
         for one in request.objects():
@@ -52,14 +57,15 @@ def write(request: Request) -> None:
             key = (one.class_name, crs)
             if key not in layers:
                 wanted = f"{one.class_name} {layer_crs.short_name(crs)}" if several and crs else one.class_name
-                layers[key] = _Layer(_layer_name(wanted, [layer.name for layer in layers.values()]), crs, one.colour)
+                layers[key] = Layer(_layer_name(wanted, [layer.name for layer in layers.values()]), crs, one.colour)
             layers[key].waiting.append(one)
             waiting += 1
             if waiting >= BATCH:
                 _flush(layers.values(), request)
                 waiting = 0
-        _flush(layers.values() or [_Layer(EMPTY, None, "#000000")], request, empty=not layers)
+        _flush(layers.values() or [Layer(EMPTY, None, "#000000")], request, empty=not layers)
         add_styles(request.out, {layer.name: layer.colour for layer in layers.values()}, geometry=GEOMETRY, date=DATE)
+    return list(layers.values())
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def _flush(layers: Any, request: Request, *, empty: bool = False) -> None:
             layer.waiting.clear()
 
 
-def _append(layer: _Layer, request: Request) -> None:
+def _append(layer: Layer, request: Request) -> None:
     rows = [row(one) for one in layer.waiting]
     values, missing = [], []
     for name, kind in COLUMNS.items():
@@ -105,7 +111,7 @@ def _append(layer: _Layer, request: Request) -> None:
         _write_layer(layer, request, values, missing)
 
 
-def _write_layer(layer: _Layer, request: Request, values: list[np.ndarray], missing: list[np.ndarray]) -> None:
+def _write_layer(layer: Layer, request: Request, values: list[np.ndarray], missing: list[np.ndarray]) -> None:
     pyogrio.raw.write(
         request.out,
         geometry=np.array([_wkb(one, pixels=request.pixels) for one in layer.waiting], object),

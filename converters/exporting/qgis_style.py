@@ -19,6 +19,13 @@ FILL = 90
 
 def qml(colour: str) -> str:
     """The QML of a polygon layer whose class has the colour "#rrggbb"."""
+    root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    root.append(renderer(colour))
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, encoding="unicode")
+
+
+def renderer(colour: str) -> ElementTree.Element:
+    """How a polygon layer is drawn: the part of a QML that a project holds as well."""
     rgb = ",".join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
     settings = {
         "color": f"{rgb},{FILL}",
@@ -29,15 +36,14 @@ def qml(colour: str) -> str:
         "outline_width_unit": "MM",
         "joinstyle": "miter",
     }
-    root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    renderer = ElementTree.SubElement(root, "renderer-v2", type="singleSymbol", symbollevels="0", enableorderby="0", forceraster="0")
-    symbol = ElementTree.SubElement(ElementTree.SubElement(renderer, "symbols"), "symbol", type="fill", name="0", alpha="1")
+    root = ElementTree.Element("renderer-v2", type="singleSymbol", symbollevels="0", enableorderby="0", forceraster="0")
+    symbol = ElementTree.SubElement(ElementTree.SubElement(root, "symbols"), "symbol", type="fill", name="0", alpha="1")
     layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "pass": "0", "locked": "0", "enabled": "1"})
     options = ElementTree.SubElement(layer, "Option", type="Map")
     for name, value in settings.items():
         ElementTree.SubElement(options, "Option", type="QString", name=name, value=value)
         ElementTree.SubElement(layer, "prop", k=name, v=value)  # where QGIS before 3.26 looks
-    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, encoding="unicode")
+    return root
 
 
 def add_styles(geopackage: Path, colours: Mapping[str, str], *, geometry: str, date: str) -> None:
