@@ -1,4 +1,4 @@
-"""`rsiseg weights`: what there is, the authors' files converted, and those that may be fetched, fetched."""
+"""`rsiseg weights`: what there is, the authors' files converted, files averaged, and those that may be fetched, fetched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable o
 
 @click.group(name="weights")
 def command() -> None:
-    """Weights: list them, convert the authors' files, fetch them."""
+    """Weights: list them, convert the authors' files, average, fetch them."""
 
 
 @command.command("list")
@@ -86,6 +86,23 @@ def convert_command(file: Path, out: Path | None, name: str | None, architecture
     if done.genuine is False:
         click.echo(f"{file.name} is not the published file of that name: its sha256 is another, so these are other weights")
     click.echo(f"{done.out} is written; use it with --model {name or done.out}")
+
+
+@command.command("mean")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Weight file (.safetensors) to write.")
+@_JSON
+def mean_command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Average FILES, weights of one network from stages of one training.
+
+    Such a mean often needs fewer clicks on imagery that none of them has seen; measure it with `rsiseg bench` before you use it.
+    """
+    from backend.segmenters.weight_mean import write_mean
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out} does not end in .safetensors, by which weight files are known; name it so")
+    write_mean(files, out)
+    _tell(as_json, {"out": str(out), "of": [str(file) for file in files]}, f"{out} is the mean of {len(files)} weight files")
 
 
 @command.command("pull")

@@ -56,6 +56,15 @@ RECIPES = {
         Recipe("scratch", EpisodeSettings(), replace(_AERIAL, lr=5e-4, pretrained_lr=None, layer_decay=1.0), min_area=36),
         # Goes on from `aerial` with more detail: from 224 px to 280 saves clicks by itself, and learning at such sides saves more.
         Recipe("aerial_detail", EpisodeSettings(sides=((224, 0.25), (280, 0.3), (336, 0.45))), _AERIAL, min_area=36),
+        # Goes on from `aerial_detail` with longer annotations, whose later clicks correct masks that are nearly right.
+        Recipe(
+            "aerial_long",
+            EpisodeSettings(
+                sides=((224, 0.15), (280, 0.3), (336, 0.55)), chain=(0.14, 0.14, 0.13, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.03)
+            ),
+            replace(_AERIAL, lr=2e-4, pretrained_lr=4e-5, warmup=50),
+            min_area=36,
+        ),
         # Some hundred objects of one's own: every parameter is pretrained, and short of data.
         Recipe("fine_tune", EpisodeSettings(), _FINE_TUNE, min_area=36),
         # What ICL has and the aerial recipe has not, each by itself: to be compared with it.
