@@ -32,7 +32,8 @@ def test_chips_are_tasks_and_are_served(studio: RunningStudio) -> None:
 
 def test_preparing_the_project_again_changes_nothing(studio: RunningStudio) -> None:
     before = studio.get("/api/projects/1"), studio.get("/api/tasks?project=1&page_size=100"), studio.get("/api/ml?project=1")
-    (chips,) = [path for path in (studio.folder / "files").iterdir() if path.is_dir()]
+    (storage,) = studio.get("/api/storages/localfiles?project=1")  # beside it lie the folders of other tests' projects
+    chips = Path(storage["path"])
     plan = ProjectPlan(
         name="another title",
         identity=before[0]["description"],
