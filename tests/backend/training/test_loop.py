@@ -72,11 +72,12 @@ class Interrupted(EpisodeTraining):
 
 
 def test_ctrl_c_ends_the_step_and_saves_and_the_next_run_does_what_one_run_would_have_done(pool: Pool, tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)  # a suite in the background is started with SIGINT ignored
     whole = trained(pool, Run(tmp_path / "whole"))
     assert whole.finished and whole.steps == 8
     stopped = trained(pool, Run(tmp_path / "parts"), method=Interrupted(3))
     assert not stopped.finished and stopped.steps == 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     with (tmp_path / "parts" / "log.jsonl").open("a") as log:  # steps after the checkpoint, of a process that was killed
         log.write('{"step": 3, "loss": 9.0}\n{"ste')
     finished = trained(pool, Run(tmp_path / "parts"))
