@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from backend.errors import ContractError
+from converters.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +45,7 @@ class ProjectStore:
             return
         path = self._path(project)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(dict(params), file, sort_keys=True)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, json.dumps(dict(params), sort_keys=True))
 
     def _path(self, project: str) -> Path:
         # Label Studio sends "<id>.<seconds>"; anything else must not become a path of its own making.

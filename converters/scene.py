@@ -21,6 +21,7 @@ from rasterio.enums import ColorInterp
 from converters import scene_layout
 from converters.errors import RasterError
 from converters.scene_canvas import BUILDING, CAR, CLUTTER, GSD, IMPERVIOUS, LOW_VEGETATION, TREE, Canvas
+from converters.whole_file import replacing, write_whole
 
 CRS = "EPSG:32633"
 # A made-up place in the zone; pixels lie on multiples of 5 cm.
@@ -102,16 +103,13 @@ def write_scene(folder: str | Path, size: int = 2048, seed: int = 0, *, angle: f
     _write_tiff(paths.classes, scene.classes[None], scene.transform, legend)
     _write_tiff(paths.objects, scene.objects[None], scene.transform, lambda dataset: None)
     text = json.dumps({"classes": {name: index for index, (name, _) in CLASSES.items()}, "ignore": [], "background": []}, indent=1)
-    aside = paths.legend.with_name(f".{paths.legend.name}.part")
-    aside.write_text(text + "\n", encoding="utf-8")
-    aside.replace(paths.legend)
+    write_whole(paths.legend, text + "\n")
     return paths
 
 
 def _write_tiff(path: Path, values: NDArray[Any], transform: Affine, finish: Callable[[Any], None]) -> None:
     """A tiled GeoTIFF of CxHxW values; `finish` sets colours before the pixels are written."""
     count, height, width = values.shape
-    aside = path.with_name(f".{path.name}.part")
     profile = {
         "driver": "GTiff",
         "count": count,
@@ -121,10 +119,7 @@ def _write_tiff(path: Path, values: NDArray[Any], transform: Affine, finish: Cal
         "crs": CRS,
         "transform": transform,
     }
-    try:
-        with rasterio.open(aside, "w", tiled=True, blockxsize=256, blockysize=256, compress="deflate", predictor=2, **profile) as dataset:
-            finish(dataset)
-            dataset.write(values)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "predictor": 2}
+    with replacing(path) as aside, rasterio.open(aside, "w", **tiles, **profile) as dataset:
+        finish(dataset)
+        dataset.write(values)

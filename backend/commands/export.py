@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from converters.exporting.run import run
 from converters.exporting.set_pictures import SOURCES
 from converters.exporting.shaping import Shaping
 from converters.label_config import parse
+from converters.whole_file import write_whole
 
 IMAGES_HELP = "Pictures of training sets: rendered from the rasters, or the import's own chips."
 VAL_HELP = "Share of the rasters whose chips go into val; by the hash of the raster's name."
@@ -132,14 +132,10 @@ def _tell(request: Request, format: Format, report_file: Path | None, *, as_json
 
 
 def _write(path: Path, text: str) -> None:
-    """All of the text or nothing: under a temporary name in the same folder first."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ExportError(
             f"{path} cannot be written ({error.strerror}); expected a file in a folder that you may write; change --report"
         ) from error

@@ -20,6 +20,7 @@ from backend.evaluation.bench_results import DataSet, Model
 from backend.evaluation.noc import TARGETS
 from backend.evaluation.report_tables import Pair
 from backend.evaluation.statistics import HISTOGRAM_CLICKS, paired_difference
+from converters.whole_file import replacing
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#8C6D31")
 _MARKERS = "osD^vPX"  # one fewer than colours, so that both together repeat late
@@ -180,9 +181,5 @@ def style() -> Iterator[None]:
 
 def _save(figure: Figure, path: Path) -> None:
     """The PNG, whole or not at all, with nothing in it that changes from run to run."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as aside:
+        figure.savefig(aside, format="png", metadata={"Software": None})

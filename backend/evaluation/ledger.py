@@ -16,6 +16,7 @@ from backend.errors import UsageError
 from backend.evaluation.noc import ObjectResult
 from backend.evaluation.objects_table import read_conditions, read_objects, write_objects
 from backend.evaluation.plan import ObjectKey
+from converters.whole_file import write_whole
 
 
 def object_key(result: ObjectResult) -> ObjectKey:
@@ -48,7 +49,7 @@ class Ledger:
         groups = [*self._finished(), *self._unfinished()] if resume else []
         self.out.parent.mkdir(parents=True, exist_ok=True)
         # Written anew rather than appended to: a killed run may have left half a line at the end.
-        _replace(self.partial, "".join([_line({"conditions": self.conditions}), *map(_group_line, groups)]))
+        write_whole(self.partial, "".join([_line({"conditions": self.conditions}), *map(_group_line, groups)]))
         self._open = self.partial.open("a", encoding="utf-8")
         return {object_key(result): result for group in groups for result in group}
 
@@ -63,8 +64,8 @@ class Ledger:
         """Write OUT and the two files beside it, `results` in the given order, and remove the partial file."""
         ordered = list(results)
         write_objects(self.objects, ordered, self.conditions)
-        _replace(self.timings, "".join(_line(result.seconds) for result in ordered))
-        _replace(self.out, json.dumps(document, indent=1) + "\n")
+        write_whole(self.timings, "".join(_line(result.seconds) for result in ordered))
+        write_whole(self.out, json.dumps(document, indent=1) + "\n")
         self.close()
         self.partial.unlink()
 
@@ -151,9 +152,3 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _group_line(group: Sequence[ObjectResult]) -> str:
     return _line({"group": [_row(result) for result in group]})
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from backend.errors import UsageError
 from backend.evaluation.noc import TARGETS, ObjectResult, clicks_needed
+from converters.whole_file import replacing
 
 _CONDITIONS = b"rsiseg.conditions"
 
@@ -77,12 +78,8 @@ def write_objects(path: Path, results: Sequence[ObjectResult], conditions: Mappi
     }
     kept = json.dumps(conditions or {}, sort_keys=True).encode()
     table = pa.Table.from_pydict(columns, schema=SCHEMA.with_metadata({_CONDITIONS: kept}))
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
 
 
 def read_objects(path: Path) -> list[ObjectResult]:

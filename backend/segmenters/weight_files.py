@@ -6,8 +6,6 @@ What their headers say is in `weight_headers`.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from backend.errors import ModelError
 from backend.segmenters.weight_headers import METADATA_KEY, open_weights
+from converters.whole_file import replacing
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, architecture: str, half: bool = True, **about: Any) -> None:
@@ -34,15 +33,8 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, family: str, arc
     metadata = {METADATA_KEY: json.dumps({"family": family, "architecture": architecture, **about}, sort_keys=True)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        try:
-            save_file(stored, temporary, metadata=metadata)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as aside:
+            save_file(stored, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be written ({error}); name a place with room for it that may be written to") from error
 

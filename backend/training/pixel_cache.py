@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from backend.errors import UsageError
 from converters.chips import PixelWindow
 from converters.labelled_export import ExportLabelled
 from converters.labelled_objects import LabelledImage
+from converters.whole_file import replacing
 
 _VERSION = 1
 _CHUNK_BYTES = 32 << 20
@@ -84,7 +83,7 @@ class PixelCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._check_room(dict(zip(files, wanted, strict=True)), missing)
             for file, one in tqdm(missing.items(), desc="decoding images", leave=False, disable=None):
-                with replacing(file) as stream:
+                with replacing(file) as aside, aside.open("wb") as stream:
                     _write(stream, one)
         return files
 
@@ -163,19 +162,6 @@ def _write(stream: BinaryIO, one: Wanted) -> None:
     rows = max(1, _CHUNK_BYTES // (width * one.count))
     for row in range(0, height, rows):
         stream.write(one.read(PixelWindow(0, row, width, min(rows, height - row))).tobytes())
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[BinaryIO]:
-    """A stream to a temporary name beside `file`, which takes its place when the block ends well and is deleted otherwise."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from converters.whole_file import replacing
 
 
 class Embeddings:
@@ -34,12 +34,6 @@ class Embeddings:
         if path.exists():
             return np.load(path, allow_pickle=False).astype(np.float32)
         half = encode(image).astype(np.float16)
-        handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, half, allow_pickle=False)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as aside, aside.open("wb") as stream:
+            np.save(stream, half, allow_pickle=False)
         return half.astype(np.float32)

@@ -22,6 +22,7 @@ from backend.segmenters.widening import widened
 from backend.training.bands import Recipes, starting_weights
 from backend.training.objects import Pool, Source
 from backend.training.recipes import Recipe
+from converters.whole_file import write_whole
 
 
 def starting_network(
@@ -93,6 +94,4 @@ def write_result(out: Path, name: str, tensors: Mapping[str, Tensor], about: Map
     entry = catalogue.entry(name)
     bands = recipes or entry.recipes
     write_weights(out, tensors, family=entry.family, architecture=entry.architecture, recipes=bands, licence=entry.licence)
-    partial = out.with_suffix(".json.partial")
-    partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    partial.replace(out.with_suffix(".json"))
+    write_whole(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")

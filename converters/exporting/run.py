@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,4 +88,5 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # what it was to become cannot be there either, and the error that is under way says why
+            path.unlink()

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from converters.chips import PixelWindow
 from converters.importing.emptiness import empty_reason
 from converters.importing.prelabels import RasterLabels
-from converters.importing.staging import EMPTY, LABELS, cannot_write, write_whole
+from converters.importing.staging import EMPTY, LABELS, cannot_write
 from converters.png import encode_png
 from converters.rasters import chosen_stretch, picture_of, read_mask, read_native
 from converters.remote_raster import RasterLocation
 from converters.task_addresses import chip_name
+from converters.whole_file import write_whole
 
 # Bytes of the raster's own values that are held at once. Neighbours share blocks of the file, so a row is read in as few pieces as fit.
 _AT_ONCE = 64 << 20

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from converters.errors import RasterError
+from converters.whole_file import write_whole
 
 FOLDER = ".importing"
 EMPTY = ".empty"
@@ -100,13 +100,6 @@ class RasterStage:
         shutil.rmtree(self.chips, ignore_errors=True)
         for file in (self._key_file, self.tasks):
             file.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """All of a file or nothing, whatever happens meanwhile."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    aside.write_bytes(content)
-    aside.replace(path)
 
 
 def read_labels(path: Path) -> dict[str, object]:

@@ -139,6 +139,16 @@ def test_a_place_that_cannot_be_written_is_named(source: Path, tmp_path: Path) -
     assert list((tmp_path / "folder").iterdir()) == [] and len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_a_folder_that_is_a_file_is_named(source: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").write_text("")
+    places = {"--out": tmp_path / "out.geojson", "--report": tmp_path / "report.json"} | {option: tmp_path / "file" / "x.geojson"}
+    error = refusal(source, *(word for pair in places.items() for word in pair))
+    assert "x.geojson cannot be written" in str(error)
+    assert f"change {option}" in str(error)
+    assert not list((tmp_path).glob(".*"))
+
+
 def test_it_runs_where_torch_cannot_be_imported(source: Path, tmp_path: Path) -> None:
     program = "import sys; sys.modules['torch'] = None; sys.modules['label_studio_sdk'] = None; from backend.cli import main; main()"
     out = tmp_path / "out.geojson"
