@@ -1,4 +1,4 @@
-"""Label Studio's own Python environment, made with uv from requirements-label-studio.lock.
+"""Label Studio's own Python environment, made with uv from label-studio.lock, which is installed with this package.
 
 Its own, because Label Studio pins Django and some 130 other packages that the backend neither needs nor should be held to.
 """
@@ -17,7 +17,7 @@ from backend.errors import UsageError
 
 VERSION = "1.23.2"
 CHECKOUT = Path(__file__).resolve().parents[2]
-LOCK = CHECKOUT / "requirements-label-studio.lock"
+LOCK = Path(__file__).with_name("label-studio.lock")
 _STAMP = "rsiseg-lock.sha256"
 
 Tell = Callable[[str], None]
@@ -25,7 +25,7 @@ Tell = Callable[[str], None]
 
 def default_environment(data_folder: Path) -> Path:
     """Beside the other environments in a checkout, where `make` and the tests share it; in the data folder otherwise."""
-    return CHECKOUT / ".venv-label-studio" if (CHECKOUT / "Makefile").is_file() and LOCK.is_file() else data_folder / "label-studio-env"
+    return CHECKOUT / ".venv-label-studio" if (CHECKOUT / "Makefile").is_file() else data_folder / "label-studio-env"
 
 
 def ensure(environment: Path, tell: Tell) -> Path:
@@ -33,7 +33,7 @@ def ensure(environment: Path, tell: Tell) -> Path:
 
     Raises UsageError with uv's last words when that fails, in which case the next call begins anew.
     """
-    wanted = hashlib.sha256(LOCK.read_bytes() if LOCK.is_file() else VERSION.encode()).hexdigest()
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     command = environment / "bin" / "label-studio"
     stamp = environment / _STAMP
     if command.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
@@ -43,10 +43,7 @@ def ensure(environment: Path, tell: Tell) -> Path:
     if not (environment / "bin" / "python").exists():
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
     python = str(environment / "bin" / "python")
-    if LOCK.is_file():
-        _run([uv, "pip", "sync", "--python", python, str(LOCK)])
-    else:
-        _run([uv, "pip", "install", "--python", python, f"label-studio=={VERSION}"])
+    _run([uv, "pip", "sync", "--python", python, str(LOCK)])
     stamp.write_text(wanted, encoding="utf-8")
     return command
 
