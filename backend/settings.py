@@ -30,6 +30,8 @@ from backend.errors import ContractError, UsageError
 from backend.inference.refinement import Refinement
 from backend.segmenters.precision import AUTO, CHOICES
 
+FOLDER_VARIABLES = ("RSISEG_ROOT", "RSISEG_DOCUMENT_ROOT", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -96,12 +98,18 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
     for name in ("port", "workers", "threads", "cache_mb"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))
     given["data_dir"] = _path(text("RSISEG_DATA_DIR"))
-    given["roots"] = tuple(Path(part) for part in (text("RSISEG_ROOT") or "").split(os.pathsep) if part) or None
-    given["document_root"] = _path(text("RSISEG_DOCUMENT_ROOT", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"))
+    roots, given["document_root"] = folders_from(environ)
+    given["roots"] = roots or None
     given["label_studio_url"] = text("RSISEG_LABEL_STUDIO_URL", "LABEL_STUDIO_URL")
     given["allowed_origins"] = tuple((text("RSISEG_ALLOW_ORIGIN") or "").split()) or None
     given["api_key"] = text("LABEL_STUDIO_API_KEY")
     return ServerSettings(**{name: value for name, value in given.items() if value is not None})  # pyright: ignore[reportArgumentType]
+
+
+def folders_from(environ: Mapping[str, str]) -> tuple[tuple[Path, ...], Path | None]:
+    """The roots and the document root that `FOLDER_VARIABLES` name, whether they exist or not."""
+    roots, *document_roots = (environ.get(name) or None for name in FOLDER_VARIABLES)
+    return tuple(Path(part) for part in (roots or "").split(os.pathsep) if part), _path(next(filter(None, document_roots), None))
 
 
 def _path(value: str | None) -> Path | None:

@@ -86,6 +86,18 @@ class Resolver:
             return self._from_label_studio(served)
         return self._local(uri)
 
+    def served(self, uri: str) -> str | None:
+        """Path and query, below Label Studio's address, of a picture that it serves; None for an address of anything else.
+
+        Raises SourceError for a path that climbs and for an address that cannot be read.
+        """
+        if not uri.lower().startswith(("http://", "https://")):
+            return self._served(uri)
+        address = urlsplit(uri)
+        if self._home is None or not parse_origin(uri).same_server(self._home):
+            return None
+        return self._served(address.path + (f"?{address.query}" if address.query else ""))
+
     # --- files here
 
     def _local(self, text: str) -> Path:
@@ -169,7 +181,7 @@ class Resolver:
         address = urlsplit(uri)
         rest = address.path + (f"?{address.query}" if address.query else "")
         if self._home is not None and origin.same_server(self._home):
-            served = self._served(rest)
+            served = self.served(uri)
             if served is None:
                 raise SourceError(
                     f"{shown(uri)} was refused: Label Studio serves no images there; expected /data/local-files/ or /data/upload/"
