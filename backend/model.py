@@ -99,7 +99,7 @@ class RSISegModel(LabelStudioMLBase):
         image = runtime.imagery.of_task(task, contract.image_field(config, prompt))
         clicks = contract.native_clicks(prompt, image.native, image.display)
         box = contract.native_box(prompt, image.native, image.display)
-        model = runtime.models.get(name).refined(settings.refinement)
+        model = runtime.models.get(name, self._project).refined(settings.refinement)
         if box is not None and not model.segmenter.takes_boxes:
             clicks = (box.centre,)
         outcome = self._outcome(runtime, image, clicks, box, model, settings)
@@ -137,9 +137,8 @@ class RSISegModel(LabelStudioMLBase):
         settings: PredictionSettings,
     ) -> Outcome:
         pixels = runtime.imagery.pixel_key(image, settings.recipes(model.segmenter.recipes))
-        plain = runtime.models.get(model.name).segmenter.version  # encodings are the same whichever way clicks are refined
         return runtime.sessions.outcome(
-            SessionKey(pixels, plain, box=box, refinement=settings.refinement.suffix),
+            SessionKey(pixels, model.plain, box=box, refinement=settings.refinement.suffix),
             clicks,
             segmenter=model.segmenter,
             device=model.device,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backend.imagery import Imagery, Resolves
+from backend.learning.versions import Versions
 from backend.metrics import Metrics
 from backend.model_pool import Loader, ModelPool
 from backend.project_store import ProjectStore
@@ -31,15 +32,16 @@ class Runtime:
     sessions: Sessions
     projects: ProjectStore
     metrics: Metrics
+    versions: Versions | None = None
 
     def model_version(self, project: str) -> str:
         """`model_version` of the model that answers in a project unless a tag says otherwise. Raises for an unknown one."""
-        return self.version_for(self.projects.get(project))
+        return self.version_for(self.projects.get(project), project)
 
-    def version_for(self, params: Mapping[str, str]) -> str:
+    def version_for(self, params: Mapping[str, str], project: str = "") -> str:
         """As `model_version`, with a project's settings as `ProjectStore` keeps them. Raises for settings without a meaning."""
         settings = prediction_settings({}, params, self.settings.prediction)
-        return self.models.version(self.checked_model(settings.model)) + settings.refinement.suffix
+        return self.models.version(self.checked_model(settings.model), project) + settings.refinement.suffix
 
     def known_version(self, project: str) -> str:
         """As `model_version`, for answers without a mask: "none" where the project's settings are wrong, which the log says elsewhere."""
@@ -65,15 +67,17 @@ def make_runtime(
 ) -> Runtime:
     """A runtime for `settings`, without loading a model. catalogue, load, resolver: replacements for tests and benchmarks."""
     catalogue = catalogue or shipped(settings.precision)
+    versions = Versions(settings.data_dir)
     states, encodings = int(settings.cache_bytes * _STATES), int(settings.cache_bytes * _ENCODINGS)
     return Runtime(
         settings=settings,
         catalogue=catalogue,
-        models=ModelPool(catalogue, device=settings.device, load=load),
+        models=ModelPool(catalogue, device=settings.device, load=load, versions=versions),
         imagery=Imagery(resolver or _resolver(settings), window_bytes=settings.cache_bytes - states - encodings),
         sessions=Sessions(state_bytes=states, encoding_bytes=encodings),
         projects=ProjectStore(settings.data_dir),
         metrics=Metrics(),
+        versions=versions,
     )
 
 
