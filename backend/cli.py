@@ -17,6 +17,7 @@ class Commands(LazyGroup):
     table: ClassVar = {
         "up": ("up", "Label Studio and the backend together on this machine, a project ready."),
         "serve": ("serve", "The ML backend for an existing Label Studio."),
+        "doctor": ("doctor", "Check Label Studio and the backend, both ways."),
         "import": ("import_rasters", "Rasters to display chips and Label Studio tasks."),
         "export": ("export", "A Label Studio export to georeferenced features."),
         "bench": ("bench", "How many clicks each model needs on labelled data."),
