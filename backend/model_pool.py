@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
+from backend.device_lock import DeviceLock
 from backend.inference.cfr import cascaded
 from backend.inference.refinement import Refinement
 from backend.inference.segmenter import Segmenter
@@ -39,7 +40,7 @@ class LoadedModel:
 
     name: str
     segmenter: Segmenter
-    device: Lock
+    device: DeviceLock
     plain: str = ""
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class ModelPool:
         self._versions = versions
         self._loading = Lock()
         self._loaded: dict[str, LoadedModel] = {}
-        self._devices: dict[str, Lock] = {}
+        self._devices: dict[str, DeviceLock] = {}
         self._choosing, self._first = Lock(), Lock()
         self._serving: OrderedDict[tuple[str, int], _Serving] = OrderedDict()
         self._without: set[int] = set()  # projects that this process has answered with the shipped weights
@@ -184,7 +185,7 @@ class ModelPool:
         device = _first_device() if self._device_name == "auto" else self._device_name
         segmenter = self._load(entry, device)
         logger.info("%s loaded on %s in %.1f s", segmenter.version, device, time.perf_counter() - started)
-        return LoadedModel(name, segmenter, self._devices.setdefault(device, Lock()))
+        return LoadedModel(name, segmenter, self._devices.setdefault(device, DeviceLock(device)))
 
 
 def _load_entry(one: Entry, device: str) -> Segmenter:

@@ -8,40 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from threading import Lock
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.byte_cache import ByteCache
+from backend.device_lock import DeviceLock
+from backend.encoding_store import EncodingKey, EncodingStore, NoStore, PixelKey, SourceStamp
+from backend.inference.giving_way import GaveWay, giving_way
 from backend.inference.segmenter import Segmenter, State
-from converters.chips import PixelWindow
+from backend.turns import Turns
 from converters.frames import Box, Click
 
-
-@dataclass(frozen=True, slots=True)
-class SourceStamp:
-    """A raster at one moment: a file that was replaced has another size or time, and so another session.
-
-    uri: address as the task names it. nbytes: size of the file. modified: its modification time in ns, or an etag.
-    """
-
-    uri: str
-    nbytes: int
-    modified: int | str
-
-
-@dataclass(frozen=True, slots=True)
-class PixelKey:
-    """What the pixels of an encoding depend on. bands: 1-based indices in network order. nodata: as text, since NaN equals nothing."""
-
-    source: SourceStamp
-    window: PixelWindow
-    bands: tuple[int, ...]
-    stretch: tuple[tuple[float, float], ...] | None
-    nodata: str
+__all__ = ["Ahead", "Outcome", "PixelKey", "SessionKey", "Sessions", "SourceStamp", "mask_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +51,27 @@ class Outcome:
     steps: int
 
 
-class Sessions:
-    """States by click prefix and encodings by window, each capped in bytes. Safe to share between threads."""
+class Ahead(StrEnum):
+    """How it went to have an encoding before anybody clicks."""
 
-    def __init__(self, *, state_bytes: int, encoding_bytes: int) -> None:
+    KEPT = "kept"  # it was in memory
+    READ = "read"  # it was on disk
+    ENCODED = "encoded"
+    BUSY = "busy"  # somebody else makes it now, in this process or another
+    GAVE_WAY = "gave_way"  # somebody clicked meanwhile
+
+
+class Sessions:
+    """States by click prefix and encodings by window, each capped in bytes. Safe to share between threads.
+
+    store: where encodings are kept beyond this process's memory.
+    """
+
+    def __init__(self, *, state_bytes: int, encoding_bytes: int, store: EncodingStore | None = None) -> None:
         self.states: ByteCache[tuple[SessionKey, tuple[Click, ...]], State] = ByteCache(state_bytes)
         self.encodings: ByteCache[tuple[PixelKey, str], Any] = ByteCache(encoding_bytes)
+        self._store = store or NoStore()
+        self._turns: Turns[EncodingKey] = Turns()
 
     def outcome(
         self,
@@ -81,7 +79,7 @@ class Sessions:
         clicks: Sequence[Click],
         *,
         segmenter: Segmenter,
-        device: Lock,
+        device: DeviceLock,
         pixels: Callable[[], NDArray[np.uint8]],
         initial_mask: NDArray[np.bool_] | None = None,
     ) -> Outcome:
@@ -95,10 +93,8 @@ class Sessions:
         known = self.states.get((key, wanted))
         if known is not None:
             return Outcome(known, 0)
-        # Reading may wait for a disk or a network; another annotator's click need not wait with it.
-        image = None if self.encodings.get((key.pixels, key.version)) is not None else pixels()
+        encoding = self.encoding(key.pixels, key.version, segmenter=segmenter, device=device, pixels=pixels)
         with device:
-            encoding = self._encoding(key, segmenter, pixels if image is None else lambda: image)
             done, state = self._longest_prefix(key, wanted)
             steps = len(wanted) - done
             if state is None:
@@ -111,12 +107,64 @@ class Sessions:
                 self.states.put((key, wanted[:count]), state, state.nbytes)
         return Outcome(state, steps)
 
-    def _encoding(self, key: SessionKey, segmenter: Segmenter, pixels: Callable[[], NDArray[np.uint8]]) -> Any:
-        encoding = self.encodings.get((key.pixels, key.version))
-        if encoding is None:
-            encoding = segmenter.encode(pixels())
-            self.encodings.put((key.pixels, key.version), encoding, int(encoding.nbytes))
+    def encoding(
+        self, pixel_key: PixelKey, version: str, *, segmenter: Segmenter, device: DeviceLock, pixels: Callable[[], NDArray[np.uint8]]
+    ) -> Any:
+        """The encoding of a window for somebody who waits: from memory, from disk, or computed now. Takes the device itself.
+
+        version: of the segmenter as it encodes, however clicks are refined. Where somebody else is at the same encoding, waits for it.
+        """
+        kept = self.encodings.get((pixel_key, version))
+        if kept is not None:
+            return kept
+        key = EncodingKey(pixel_key, version, device.name)
+        with self._turns.turn(key), self._store.turn(key):
+            found = self._found(key)
+            if found is not None:
+                return found
+            with device.expecting():
+                # Reading may wait for a disk or a network; another annotator's click need not wait with it.
+                image = pixels()
+                with device:
+                    encoding = segmenter.encode(image)
+            self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
+        self._store.put_later(key, encoding)
         return encoding
+
+    def encode_ahead(
+        self, pixel_key: PixelKey, version: str, *, segmenter: Segmenter, device: DeviceLock, pixels: Callable[[], NDArray[np.uint8]]
+    ) -> Ahead:
+        """As `encoding`, for nobody yet: lets go of the device when somebody needs it, and waits for nobody who makes the same."""
+        if self.encodings.get((pixel_key, version)) is not None:
+            return Ahead.KEPT
+        key = EncodingKey(pixel_key, version, device.name)
+        if self._found(key) is not None:
+            return Ahead.READ
+        image = pixels()
+        with ExitStack() as turn:
+            # The device first: who clicks on this window while we wait for it shall not wait for us.
+            with device.ahead():
+                if not (turn.enter_context(self._turns.try_turn(key)) and turn.enter_context(self._store.try_turn(key))):
+                    return Ahead.BUSY
+                if self._found(key) is not None:  # made while we waited
+                    return Ahead.READ
+                try:
+                    with giving_way(lambda: device.wanted):
+                        encoding = segmenter.encode(image)
+                except GaveWay:
+                    return Ahead.GAVE_WAY
+            self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
+            self._store.put(key, encoding)
+        return Ahead.ENCODED
+
+    def _found(self, key: EncodingKey) -> Any:
+        """What somebody else has made meanwhile, here or in another process; None where nobody has."""
+        kept = self.encodings.get((key.pixels, key.version))
+        if kept is None:
+            kept = self._store.get(key)
+            if kept is not None:
+                self.encodings.put((key.pixels, key.version), kept, int(kept.nbytes))
+        return kept
 
     def _longest_prefix(self, key: SessionKey, clicks: tuple[Click, ...]) -> tuple[int, State | None]:
         """How many clicks the best state that is kept has seen, and that state; None when even the start is to be made."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from backend.device_lock import DeviceLock
 from backend.session import Outcome, PixelKey, SessionKey, Sessions, SourceStamp, mask_hash
 from converters.chips import PixelWindow
 from converters.frames import Box, Click
@@ -29,7 +30,7 @@ class Bench:
     def __init__(self, *, states: int = 100, seconds: float = 0) -> None:
         self.sessions = Sessions(state_bytes=states * STATE_BYTES, encoding_bytes=10 * IMAGE.nbytes)
         self.segmenter = FakeSegmenter(radius=6, seconds=seconds)
-        self.device = threading.Lock()
+        self.device = DeviceLock()
         self.reads = 0
 
     def ask(
