@@ -17,6 +17,9 @@ from werkzeug.exceptions import HTTPException
 
 from backend import contract
 from backend.errors import ContractError
+from backend.learning.events import START_TRAINING, Event, read_event
+from backend.learning.queue import Check
+from backend.learning.versions import listed
 from backend.ml_library import init_app
 from backend.model import RSISegModel
 from backend.project_store import read_extra_params
@@ -28,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 # Drafts and annotations travel with every click; beyond this something is wrong.
 MAX_BODY = 256 * 1024 * 1024
-ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_CREATED", "TASKS_DELETED", "PROJECT_UPDATED")
-START_TRAINING = "START_TRAINING"
 
 
 def application() -> Flask:
@@ -128,20 +129,32 @@ class Views:
         return jsonify(contract.body(entries, model_version=self._runtime.known_version(body.project)))
 
     def versions(self) -> Response:
-        """GET /versions: the models whose weights are here, the server's own first; beside them those that are not, and what to do."""
+        """GET /versions: the models whose weights are here, the server's own first, then the versions of all projects.
+
+        The request names no project. Beside them: which version answers in each, and the models that are not here, with what to do.
+        """
         own = self._runtime.known_version("")
         here = [own, *(version for version in self._runtime.catalogue.versions() if version != own)]
-        return jsonify({"versions": here, "unavailable": self._runtime.catalogue.unavailable()})
+        projects = listed(self._runtime.versions, self._runtime.catalogue)
+        names = [one.name for one in projects]
+        current = {str(one.project): one.name for one in projects if one.current}
+        return jsonify({"versions": here + names, "current": current, "unavailable": self._runtime.catalogue.unavailable()})
 
     def webhook(self) -> Response | tuple[Response, int]:
-        """POST /webhook: counted and answered at once. Nothing trains here, and no body is kept: it carries the user's token."""
-        body = request.get_json(silent=True)
-        action = body.get("action") if isinstance(body, dict) else None
-        if action == START_TRAINING:
-            if self._runtime.settings.basic_auth_user is not None and not self._knows_password():
-                return _refusal()
-            logger.info("Label Studio asks for training; this server does not train; use `rsiseg train`")
-        self._runtime.metrics.webhooks.labels(action if action in (*ACTIONS, START_TRAINING) else "other").inc()
+        """POST /webhook: a check of the project is put into the queue of the worker. Nothing trains here, and no body is kept.
+
+        The body carries the user's token, and events come without credentials: all they can do is to have the worker look at Label Studio.
+        """
+        try:
+            event = read_event(request.get_data(cache=False))
+        except ContractError as error:
+            logger.warning("webhook: %s", error)
+            event = Event("other")
+        if event.action == START_TRAINING and self._runtime.settings.basic_auth_user is not None and not self._knows_password():
+            return _refusal()
+        self._runtime.metrics.webhooks.labels(event.action).inc()
+        if event.counts and event.project is not None:
+            self._runtime.inbox.put(Check(event.project, asked=event.action == START_TRAINING))
         return jsonify({"status": "noted"})
 
     def metrics(self) -> Response:
@@ -151,7 +164,7 @@ class Views:
 
     def gone(self) -> Response:
         """/train and /is_training, which Label Studio no longer calls."""
-        return _error("this server does not train; use `rsiseg train`", 404)
+        return _error("this server trains on its own: POST START_TRAINING to /webhook; see `rsiseg worker`", 404)
 
     def failed(self, error: Exception) -> Response:
         """Whatever a view did not catch: HTTP errors as JSON, a bug of ours with its traceback in the log and not in the answer."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backend.imagery import Imagery, Resolves
+from backend.learning.inbox import Inbox
+from backend.learning.queue import queue_of
 from backend.learning.versions import Versions
 from backend.metrics import Metrics
 from backend.model_pool import Loader, ModelPool
@@ -32,7 +34,8 @@ class Runtime:
     sessions: Sessions
     projects: ProjectStore
     metrics: Metrics
-    versions: Versions | None = None
+    versions: Versions
+    inbox: Inbox
 
     def model_version(self, project: str) -> str:
         """`model_version` of the model that answers in a project unless a tag says otherwise. Raises for an unknown one."""
@@ -78,6 +81,7 @@ def make_runtime(
         projects=ProjectStore(settings.data_dir),
         metrics=Metrics(),
         versions=versions,
+        inbox=Inbox(queue_of(settings.data_dir)),
     )
 
 

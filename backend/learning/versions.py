@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any
 
 from backend.errors import ModelError, UsageError
 from backend.segmenters.catalogue import FILE_SUFFIX, Catalogue
-from backend.segmenters.catalogue_entry import Entry
+from backend.segmenters.catalogue_entry import Entry, version_of
+from backend.segmenters.weight_headers import file_sha256
 from converters.whole_file import replacing, write_whole
 
 WEIGHTS = "weights.safetensors"
@@ -67,7 +69,9 @@ class Version:
                 f"{self.weights} holds a {held.family} {held.architecture}, {self.model} is a {base.family} {base.architecture}; "
                 "expected weights of that model; roll back with `rsiseg versions rollback`"
             )
-        return replace(base, name=self.name, file=self.weights, sha256=None, recipes=held.recipes, source=str(self.weights))
+        return replace(
+            base, name=self.name, file=self.weights, sha256=self.about.get("sha256"), recipes=held.recipes, source=str(self.weights)
+        )
 
 
 class Versions:
@@ -129,7 +133,15 @@ class Versions:
         """A new version, a copy of `weights`, under the next number; it does not answer yet. Raises ModelError where that cannot be."""
         home = self._of(project)
         number = max(self._numbers(project), default=0) + 1
-        card = {**about, "project": project, "version": number, "model": model, "parent": parent, "made": _now()}
+        card = {
+            **about,
+            "project": project,
+            "version": number,
+            "model": model,
+            "parent": parent,
+            "sha256": file_sha256(weights),
+            "made": _now(),
+        }
         folder = home / f"{number:04d}"
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -181,6 +193,30 @@ class Versions:
 
     def _of(self, project: int) -> Path:
         return self.folder / str(int(project))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version in a list. name: its `model_version`. current: whether it answers."""
+
+    project: int
+    number: int
+    name: str
+    current: bool
+
+
+def listed(versions: Versions, catalogue: Catalogue) -> list[Listed]:
+    """All versions of all projects that can be used, by project and number."""
+    found: list[Listed] = []
+    for project in versions.projects():
+        try:
+            answers = versions.current(project)
+        except ModelError:
+            answers = None
+        for version in versions.of(project):
+            with suppress(ModelError):
+                found.append(Listed(project, version.number, version_of(version.entry(catalogue)), version == answers))
+    return found
 
 
 def project_number(project: str) -> int | None:
