@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.imagery import Imagery, Resolves
 from backend.learning.inbox import Inbox
-from backend.learning.queue import queue_of
+from backend.learning.queues import queue_of
 from backend.learning.versions import Versions
 from backend.metrics import Metrics
 from backend.model_pool import Loader, ModelPool

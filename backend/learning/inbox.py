@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from threading import Lock
 
-from backend.learning.queue import Check, Queue
+from backend.learning.queue import Accepts, Check
 from converters.errors import RSISegError
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _MOST_WAITING = 1000
 class Inbox:
     """Puts checks into the queue, in a thread of its own that is there from the first one on. Never raises for a queue that fails."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Accepts) -> None:
         self._queue = queue
         self._lock = Lock()
         self._writer: ThreadPoolExecutor | None = None

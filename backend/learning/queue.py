@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
-
-logger = logging.getLogger(__name__)
 
 MOST_PROJECTS = 10_000
 """Checks that may wait, one a project: event webhooks are not authenticated, and whoever sends them must not fill the disk."""
@@ -36,15 +30,19 @@ class Taken:
     tries: int = 0
 
 
-class Queue(Protocol):
-    """Checks that wait: one a project, however many events there were. Used by several processes at once.
+class Accepts(Protocol):
+    """Where the server leaves checks: one a project waits, however many events there were. Used by several processes at once."""
+
+    def put(self, check: Check) -> None:
+        """Adds a check, or adds it to the one that waits for the same project. Takes milliseconds. Raises UsageError."""
+        ...
+
+
+class Queue(Accepts, Protocol):
+    """Where a worker takes checks from.
 
     What was taken comes back when whoever took it neither finishes nor holds it for a while: its process was killed.
     """
-
-    def put(self, check: Check) -> None:
-        """Adds a check, or adds it to the one that waits for the same project. Takes milliseconds."""
-        ...
 
     def take(self) -> Taken | None:
         """The check that waits longest, None where none waits."""
@@ -61,20 +59,3 @@ class Queue(Protocol):
     def failed(self, taken: Taken, seconds: float | None) -> None:
         """Not finished: waits again after so many seconds; None gives it up."""
         ...
-
-
-def queue_of(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Queue:
-    """The queue of a data folder: in Redis where REDIS_URL names one, else in a file of that folder."""
-    address = environ.get("REDIS_URL")
-    if address:
-        from backend.learning.rq_queue import RqQueue  # noqa: PLC0415 - redis and rq take a third of a second to import
-
-        return RqQueue(address)
-    from backend.learning.sqlite_queue import SqliteQueue  # noqa: PLC0415 - it imports this file
-
-    return SqliteQueue(queue_file(data_dir))
-
-
-def queue_file(data_dir: Path) -> Path:
-    """Where the embedded queue of a data folder lies."""
-    return data_dir / "learning" / "queue.sqlite"

@@ -17,7 +17,8 @@ import rq
 
 from backend.errors import UsageError
 from backend.learning import rq_queue
-from backend.learning.queue import Check, queue_of
+from backend.learning.queue import Check
+from backend.learning.queues import queue_of
 from backend.learning.rq_queue import NAME, RqQueue, work
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -114,7 +115,7 @@ def test_the_job_of_a_killed_worker_is_done_by_the_next(queue: RqQueue, address:
 def test_nothing_in_redis_is_a_pickle(queue: RqQueue, address: str) -> None:
     queue.put(Check(7))
     connection = redis.Redis.from_url(address)
-    (job,) = [key for key in connection.scan_iter("rq:job:*")]
+    (job,) = list(connection.scan_iter("rq:job:*"))
     import zlib
 
     assert zlib.decompress(connection.hget(job, "data")).startswith(b'["backend.learning.rq_queue.look"')

@@ -10,7 +10,8 @@ import pytest
 
 from backend.errors import UsageError
 from backend.learning import sqlite_queue
-from backend.learning.queue import Check, queue_file, queue_of
+from backend.learning.queue import Check
+from backend.learning.queues import queue_file, queue_of
 from backend.learning.sqlite_queue import LEASE_SECONDS, SqliteQueue
 
 

@@ -12,7 +12,8 @@ from harness import Server
 
 from backend.errors import UsageError
 from backend.learning.inbox import Inbox
-from backend.learning.queue import Check, queue_file
+from backend.learning.queue import Check
+from backend.learning.queues import queue_file
 from backend.learning.sqlite_queue import SqliteQueue
 from backend.learning.versions import SHIPPED
 
@@ -90,7 +91,7 @@ def test_nobody_waits_for_a_slow_queue() -> None:
             self.kept.append(check)
 
     slow = Slow()
-    inbox = Inbox(slow)  # type: ignore[arg-type]
+    inbox = Inbox(slow)
     for project in (1, 2, 3):
         inbox.put(Check(project))
     assert slow.kept == [], "put came back before anything was kept"
