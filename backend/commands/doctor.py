@@ -47,10 +47,13 @@ def command(
     from backend.studio.checks.examination import examine
     from backend.studio.checks.folders import settings_with_folders
     from backend.studio.checks.notes import Question
+    from converters.origins import parse_origin
 
     settings, missing = settings_with_folders(os.environ, roots, document_root)
     settings = replace(settings, label_studio_url=(label_studio_url or settings.label_studio_url or "").rstrip("/") or None)
     url = (backend_url or _own_address(settings)).rstrip("/")
+    for address in filter(None, (url, settings.label_studio_url)):
+        parse_origin(address)  # raises for one that is none
     findings: list[Finding] = []
     for finding in examine(Question(settings, url, missing, project, tasks)):
         shown = _without_secrets(finding, settings)

@@ -206,7 +206,7 @@ def sizes(notes: Notes) -> Verdict:
         for field in sampled.fields if has_chip(task["data"]) else sampled.fields[:1]:
             size = pictures.sizes.get((task["id"], str(task["data"].get(field))))
             if image is not None and size is not None and size != image.display:
-                wrong.append(f"task {task['id']} shows {size} px where {image.display} were recorded")
+                wrong.append(f"task {task['id']} shows {size} where {image.display} were recorded")
     if wrong:
         return fail(listed(wrong), "import the rasters again with `rsiseg import`; do not replace or resize its pictures")
     return ok("pictures are as large as their tasks say")
