@@ -108,6 +108,7 @@ class Views:
             params = read_extra_params(body.get("extra_params"))
             version = self._runtime.version_for(params, project)  # raises before anything wrong is kept
             self._runtime.projects.put(project, params)
+            self._runtime.warmer.project_opened(project, str(body.get("schema") or ""))
             return jsonify({"model_version": version})
         except RSISegError as error:
             logger.warning("setup of project %s: %s", body.get("project") if isinstance(body, dict) else None, error)

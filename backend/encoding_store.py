@@ -45,8 +45,8 @@ class EncodingKey:
 class EncodingStore(Protocol):
     """Keeps encodings for other processes and later days. A cache: it may forget, and never raises."""
 
-    def get(self, key: EncodingKey) -> Any:
-        """The encoding, with the bits it had, on the key's device; None where it is not kept."""
+    def get(self, key: EncodingKey, *, again: bool = False) -> Any:
+        """The encoding, with the bits it had, on the key's device; None where it is not kept. again: it was not a moment ago."""
         ...
 
     def put(self, key: EncodingKey, encoding: Any) -> None:
@@ -76,7 +76,7 @@ class NoStore:
 
     nbytes = 0
 
-    def get(self, key: EncodingKey) -> Any:
+    def get(self, key: EncodingKey, *, again: bool = False) -> Any:
         """Never anything."""
 
     def put(self, key: EncodingKey, encoding: Any) -> None:

@@ -26,6 +26,16 @@ class Metrics:
         )
         self.seconds = Histogram("rsiseg_click_seconds", "Time to answer a click, seconds.", buckets=_SECONDS, registry=own)
         self.webhooks = Counter("rsiseg_webhooks_total", "Webhook calls by action.", ["action"], registry=own)
+        self.disk = Counter("rsiseg_disk_cache_total", "Encodings on disk: hit, miss, written, damaged.", ["outcome"], registry=own)
+        self.disk_bytes = Gauge(
+            "rsiseg_disk_cache_bytes", "Bytes of encodings on disk, of all workers.", multiprocess_mode="mostrecent", registry=own
+        )
+        self.warmed = Counter(
+            "rsiseg_warmed_total",
+            "Images made ready before a click: encoded, read from disk, kept in memory already; busy and gave_way are tried again.",
+            ["outcome"],
+            registry=own,
+        )
         self.cached = Gauge("rsiseg_cache_bytes", "Bytes kept, by kind.", ["kind"], multiprocess_mode="livesum", registry=own)
 
     def text(self) -> bytes:

@@ -61,10 +61,14 @@ class RSISegModel(LabelStudioMLBase):
         tasks: as Label Studio sends them. context: {"result": [prompts]} or None. Never raises for what a request says: the reason is
         logged with the task's id and counted, and the entry is empty, since Label Studio would show an error to nobody.
         """
+        warmer = (self.runtime or default_runtime()).warmer
         if context is None:
+            warmer.opened(tasks, self._project, self._config)
             # Nothing to propose. An empty entry would be stored as a prediction and keep the next one away.
             return []
-        return [self._entry(task, context) for task in tasks or [None]]
+        entries = [self._entry(task, context) for task in tasks or [None]]
+        warmer.clicked(tasks, self._project, self._config)
+        return entries
 
     def _entry(self, task: Any, context: Any) -> dict[str, Any]:
         runtime = self.runtime or default_runtime()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from backend.encoding_store import EncodingStore, NoStore
 from backend.imagery import Imagery, Resolves
 from backend.learning.inbox import Inbox
 from backend.learning.queues import queue_of
@@ -12,6 +14,10 @@ from backend.learning.versions import Versions
 from backend.metrics import Metrics
 from backend.model_pool import Loader, ModelPool
 from backend.project_store import ProjectStore
+from backend.ready.disk_cache import DiskCache
+from backend.ready.next_tasks import NextTasks
+from backend.ready.warm_task import warm_task
+from backend.ready.warmer import Warmer
 from backend.segmenters.catalogue import Catalogue, shipped
 from backend.session import Sessions
 from backend.settings import ServerSettings
@@ -36,6 +42,7 @@ class Runtime:
     metrics: Metrics
     versions: Versions
     inbox: Inbox
+    warmer: Warmer = field(default_factory=Warmer)
 
     def model_version(self, project: str) -> str:
         """`model_version` of the model that answers in a project unless a tag says otherwise. Raises for an unknown one."""
@@ -63,6 +70,7 @@ class Runtime:
         """Bring the gauges of kept bytes up to date."""
         for kind, cache in (("states", self.sessions.states), ("encodings", self.sessions.encodings), ("windows", self.imagery.windows)):
             self.metrics.cached.labels(kind).set(cache.nbytes)
+        self.metrics.disk_bytes.set(self.sessions.store.nbytes)
 
 
 def make_runtime(
@@ -72,16 +80,36 @@ def make_runtime(
     catalogue = catalogue or shipped(settings.precision)
     versions = Versions(settings.data_dir)
     states, encodings = int(settings.cache_bytes * _STATES), int(settings.cache_bytes * _ENCODINGS)
-    return Runtime(
+    metrics = Metrics()
+    runtime = Runtime(
         settings=settings,
         catalogue=catalogue,
         models=ModelPool(catalogue, device=settings.device, load=load, versions=versions),
         imagery=Imagery(resolver or _resolver(settings), window_bytes=settings.cache_bytes - states - encodings),
-        sessions=Sessions(state_bytes=states, encoding_bytes=encodings),
+        sessions=Sessions(state_bytes=states, encoding_bytes=encodings, store=_encodings_on_disk(settings, metrics)),
         projects=ProjectStore(settings.data_dir),
-        metrics=Metrics(),
+        metrics=metrics,
         versions=versions,
         inbox=Inbox(queue_of(settings.data_dir)),
+    )
+    return replace(runtime, warmer=_warmer(runtime))
+
+
+def _encodings_on_disk(settings: ServerSettings, metrics: Metrics) -> EncodingStore:
+    if not settings.disk_cache_bytes:
+        return NoStore()
+    return DiskCache(settings.data_dir / "encodings", settings.disk_cache_bytes, count=lambda outcome: metrics.disk.labels(outcome).inc())
+
+
+def _warmer(runtime: Runtime) -> Warmer:
+    settings, after = runtime.settings, None
+    if settings.label_studio_url is not None and settings.api_key:
+        after = NextTasks(LabelStudioAccess(settings.label_studio_url, settings.api_key)).after
+    return Warmer(
+        partial(warm_task, runtime),
+        after=after,
+        ahead=settings.warm_tasks,
+        count=lambda outcome: runtime.metrics.warmed.labels(outcome).inc(),
     )
 
 

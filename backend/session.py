@@ -70,7 +70,7 @@ class Sessions:
     def __init__(self, *, state_bytes: int, encoding_bytes: int, store: EncodingStore | None = None) -> None:
         self.states: ByteCache[tuple[SessionKey, tuple[Click, ...]], State] = ByteCache(state_bytes)
         self.encodings: ByteCache[tuple[PixelKey, str], Any] = ByteCache(encoding_bytes)
-        self._store = store or NoStore()
+        self.store = store or NoStore()
         self._turns: Turns[EncodingKey] = Turns()
 
     def outcome(
@@ -118,7 +118,7 @@ class Sessions:
         if kept is not None:
             return kept
         key = EncodingKey(pixel_key, version, device.name)
-        with self._turns.turn(key), self._store.turn(key):
+        with self._turns.turn(key), self.store.turn(key):
             found = self._found(key)
             if found is not None:
                 return found
@@ -128,7 +128,7 @@ class Sessions:
                 with device:
                     encoding = segmenter.encode(image)
             self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
-        self._store.put_later(key, encoding)
+        self.store.put_later(key, encoding)
         return encoding
 
     def encode_ahead(
@@ -144,9 +144,9 @@ class Sessions:
         with ExitStack() as turn:
             # The device first: who clicks on this window while we wait for it shall not wait for us.
             with device.ahead():
-                if not (turn.enter_context(self._turns.try_turn(key)) and turn.enter_context(self._store.try_turn(key))):
+                if not (turn.enter_context(self._turns.try_turn(key)) and turn.enter_context(self.store.try_turn(key))):
                     return Ahead.BUSY
-                if self._found(key) is not None:  # made while we waited
+                if self._found(key, again=True) is not None:  # made while we waited
                     return Ahead.READ
                 try:
                     with giving_way(lambda: device.wanted):
@@ -154,14 +154,14 @@ class Sessions:
                 except GaveWay:
                     return Ahead.GAVE_WAY
             self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
-            self._store.put(key, encoding)
+            self.store.put(key, encoding)
         return Ahead.ENCODED
 
-    def _found(self, key: EncodingKey) -> Any:
+    def _found(self, key: EncodingKey, *, again: bool = False) -> Any:
         """What somebody else has made meanwhile, here or in another process; None where nobody has."""
         kept = self.encodings.get((key.pixels, key.version))
         if kept is None:
-            kept = self._store.get(key)
+            kept = self.store.get(key, again=again)
             if kept is not None:
                 self.encodings.put((key.pixels, key.version), kept, int(kept.nbytes))
         return kept

@@ -17,6 +17,8 @@
 | LABEL_STUDIO_API_KEY | personal or legacy token for that; an environment variable only, never an option, never logged |
 | RSISEG_BASIC_AUTH_USER, RSISEG_BASIC_AUTH_PASSWORD | ask Label Studio for these; both or neither |
 | RSISEG_CACHE_MB | memory for probability maps, encodings and pixels in each worker process |
+| RSISEG_DISK_CACHE_MB | disk for encodings in the data folder, shared by the workers; 0 for none |
+| RSISEG_WARM_TASKS | tasks made ready before they are opened, see docs/ready.md; 0: only the opened one |
 """
 
 from __future__ import annotations
@@ -56,13 +58,15 @@ class ServerSettings:
     basic_auth_user: str | None = None
     basic_auth_password: str | None = field(default=None, repr=False)
     cache_mb: int = 1024
+    disk_cache_mb: int = 2048
+    warm_tasks: int = 2
 
     def __post_init__(self) -> None:
         if (self.basic_auth_user is None) != (self.basic_auth_password is None):
             raise UsageError(
                 "only one of RSISEG_BASIC_AUTH_USER and RSISEG_BASIC_AUTH_PASSWORD is set; expected both or neither; set the other one"
             )
-        for name, least in {"port": 0, "workers": 1, "threads": 1, "cache_mb": 1}.items():
+        for name, least in {"port": 0, "workers": 1, "threads": 1, "cache_mb": 1, "disk_cache_mb": 0, "warm_tasks": 0}.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least {least}")
         try:
@@ -85,6 +89,11 @@ class ServerSettings:
         """Bytes that all caches of one worker process may hold together."""
         return self.cache_mb * 1024 * 1024
 
+    @property
+    def disk_cache_bytes(self) -> int:
+        """Bytes that encodings on disk may take, of all worker processes together."""
+        return self.disk_cache_mb * 1024 * 1024
+
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
     """The settings that the environment gives; what it does not name keeps its default. Raises UsageError for a value that is none."""
@@ -95,7 +104,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
     given: dict[str, object] = {}
     for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "device", "precision", "basic_auth_user", "basic_auth_password"):
         given[name] = text(f"RSISEG_{name.upper()}")
-    for name in ("port", "workers", "threads", "cache_mb"):
+    for name in ("port", "workers", "threads", "cache_mb", "disk_cache_mb", "warm_tasks"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))
     given["data_dir"] = _path(text("RSISEG_DATA_DIR"))
     roots, given["document_root"] = folders_from(environ)

@@ -39,6 +39,8 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--label-studio-url", help="Label Studio's address, to fetch uploads from. [default: LABEL_STUDIO_URL]")
 @click.option("--allow-origin", "allowed_origins", multiple=True, help="A further server to read pictures from; may be repeated.")
 @click.option("--cache-mb", type=click.IntRange(1), help="Memory for maps, encodings and pixels of each process. [default: 1024]")
+@click.option("--disk-cache-mb", type=click.IntRange(0), help="Disk for encodings, shared by the processes; 0: none. [default: 2048]")
+@click.option("--warm-tasks", type=click.IntRange(0), help="Tasks made ready before they are opened; 0: only the opened. [default: 2]")
 @click.option("--warm/--no-warm", default=True, show_default=True, help="Load the model right after the start, in the background.")
 def command(warm: bool, **options: Any) -> None:
     """The ML backend for an existing Label Studio.

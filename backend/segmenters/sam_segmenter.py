@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backend.inference.crop import IndexClick
 from backend.inference.encoding import encode_pixels, initial_map, placed, read_only
+from backend.inference.giving_way import opportunity
 from backend.inference.segmenter import State
 from converters.frames import Box, Click, Size, network_index
 
@@ -85,6 +86,11 @@ class SamSegmenter:
     recipes: tuple[tuple[str, ...], ...] = (("R", "G", "B"),)
     threshold: float = 0.5
     takes_boxes: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        # A chip that is encoded ahead of any click makes way for one that somebody clicked on, between two blocks.
+        for block in getattr(self.net.image_encoder, "blocks", ()):
+            block.register_forward_pre_hook(opportunity)
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> SamEncoding:

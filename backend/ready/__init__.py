@@ -1,0 +1,1 @@
+"""Encodings made before anybody clicks, and kept on disk for all workers."""
