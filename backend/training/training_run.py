@@ -70,12 +70,23 @@ class Result:
     leads: bool
 
 
-def carry_out(order: Order) -> Result:
-    """Trains, or goes on, and writes `order.out` and its card when all steps are done.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A run that has come to its end or was stopped. entry: what the network is. pools: for training, for validation."""
 
-    Fine-tuning (`start_from`) writes weights that are better on held-out images, or with `force`; ModelError says that they are not.
-    Raises as `loop.train` and `load_pools` do.
-    """
+    entry: Entry
+    run: Run
+    pools: tuple[Pool, Pool]
+    outcome: Outcome
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done and this process is the one that says so."""
+        return self.outcome.leads and self.outcome.finished
+
+
+def trained(order: Order, *, validated: bool = True) -> Training:
+    """Trains, or goes on. validated: whether the robot clicks under way, too. Raises as `loop.train` and `load_pools` do."""
     listed = catalogue.entry(order.model)
     entry = replace(listed, recipes=training_recipes(listed, order.bands, order.start_from))
     method = method_of(order.recipe, entry)
@@ -94,8 +105,19 @@ def carry_out(order: Order) -> Result:
         conditions=_conditions(order, entry, pools),
     )
     plan = order.recipe.optimisation
-    outcome = train(net, pretrained, pools[0], method, plan, run, _validation(order, entry, pools[1]))
-    if not outcome.leads or not outcome.finished:
+    outcome = train(net, pretrained, pools[0], method, plan, run, _validation(order, entry, pools[1]) if validated else None)
+    return Training(entry, run, pools, outcome)
+
+
+def carry_out(order: Order) -> Result:
+    """Trains, or goes on, and writes `order.out` and its card when all steps are done.
+
+    Fine-tuning (`start_from`) writes weights that are better on held-out images, or with `force`; ModelError says that they are not.
+    Raises as `trained` does.
+    """
+    training = trained(order)
+    entry, run, pools, outcome = training.entry, training.run, training.pools, training.outcome
+    if not training.finished:
         return Result(None, outcome.steps, outcome.leads)
     if order.start_from is None:
         about = _card(order, run, pools, outcome)
