@@ -1,8 +1,8 @@
 """Encodings in files that all workers of a server share, at most so many bytes of them.
 
 A file is named by a hash of everything that its encoding depends on to the last bit: the pixels (file, size, time, window, bands, stretch,
-nodata), the segmenter's version (weights, settings, precision), the device and the release of torch. It begins with a digest of its content,
-which is checked whenever it is read, so a damaged file is a miss. Nothing is ever changed in place.
+nodata), the segmenter's version (weights, settings, precision), the device and the release of torch. It begins with a digest of its
+content, which is checked whenever it is read, so a damaged file is a miss. Nothing is ever changed in place.
 
 A cache may lose anything at any time. What goes wrong with the disk costs an encoding, never a click, and is logged once.
 """
@@ -102,9 +102,7 @@ class DiskCache:
                 write_whole(path, hashlib.sha256(content).digest() + content)
             self._count("written")
         except (OSError, Unlockable) as error:
-            self._complain(
-                "write", f"encodings cannot be kept on disk ({error}); clicks go on without; free {self._folder} or make it writable"
-            )
+            self._cannot_keep(error)
 
     def put_later(self, key: EncodingKey, encoding: Any) -> None:
         """Keep it in the background; forgotten where too much waits already."""
@@ -144,9 +142,7 @@ class DiskCache:
             lock = FileLock(self._locks / hashlib.sha256(identity(key).encode()).hexdigest()[:2])
             held = lock.acquire(seconds)
         except (OSError, Unlockable) as error:
-            self._complain(
-                "write", f"encodings cannot be kept on disk ({error}); clicks go on without; free {self._folder} or make it writable"
-            )
+            self._cannot_keep(error)
             yield True
             return
         try:
@@ -166,7 +162,7 @@ class DiskCache:
                 self._waiting.task_done()
 
     def _make_room(self, wanted: int) -> None:
-        """Remove what was not read for longest until `wanted` bytes fit. The lock of the folder is held, so a part of a file is a leftover."""
+        """Remove what was not read for longest until `wanted` bytes fit. The folder is locked: parts of files are leftovers."""
         for leftover in self._folder.glob(f".*{SUFFIX}.*.part"):
             with suppress(OSError):
                 leftover.unlink()
@@ -192,6 +188,9 @@ class DiskCache:
 
     def _path(self, text: str) -> Path:
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}{SUFFIX}"
+
+    def _cannot_keep(self, error: Exception) -> None:
+        self._complain("write", f"encodings cannot be kept on disk ({error}); clicks go on without them; free or open {self._folder}")
 
     def _complain(self, about: str, text: str) -> None:
         if about not in self._complained:
