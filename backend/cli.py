@@ -20,6 +20,7 @@ class Commands(LazyGroup):
         "doctor": ("doctor", "Check Label Studio and the backend, both ways."),
         "import": ("import_rasters", "Rasters to display chips and Label Studio tasks."),
         "export": ("export", "A Label Studio export to georeferenced features."),
+        "stats": ("stats", "The clicks of a team's accepted objects, by class and model."),
         "bench": ("bench", "How many clicks each model needs on labelled data."),
         "train": ("train", "Train or fine-tune a model on labelled data."),
         "parity": ("parity", "Compare the networks with recorded outputs of the originals."),

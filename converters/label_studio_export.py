@@ -32,6 +32,7 @@ class Region:
     """A brush or polygon of an annotation.
 
     labels: at least one. score: 0..1, None without one. made_by: what the backend wrote into `meta.rsiseg`, empty for one drawn by hand.
+    origin: "manual", "prediction" for a pre-annotation as it came, "prediction-changed" for one that was changed by hand; "" when not said.
     """
 
     id: str | None
@@ -40,6 +41,7 @@ class Region:
     labels: tuple[str, ...]
     score: float | None
     made_by: Mapping[str, Any]
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ def _read_region(item: Mapping[str, Any], labelled: Mapping[str, Any]) -> Region
         labels=_labels(labelled),
         score=float(item["score"]) if is_number(item.get("score")) else None,
         made_by=made_by if isinstance(made_by, Mapping) else {},
+        origin=str(item.get("origin") or ""),
     )
 
 

@@ -46,6 +46,11 @@ class Reached:
     backend: Backend
 
 
+@dataclass(frozen=True, slots=True)
+class Clickable:
+    """Label Studio passes clicks on to the backend."""
+
+
 def registered(notes: Notes) -> Verdict:
     """The project has a row for this backend, and none beside it that would be asked instead."""
     api, project, url = notes.need(SignedIn).api, notes.need(Project), notes.question.backend_url
@@ -157,8 +162,9 @@ def _unreached(notes: Notes, backend: Backend) -> str:
 
 
 def interactive(notes: Notes) -> Verdict:
-    """Without it the editor has no Auto-Annotation switch, and no click is sent."""
+    """Without it the editor has no Auto-Annotation switch, and Label Studio refuses clicks sent through its API."""
     if notes.need(Backend).interactive:
+        notes.learn(Clickable())
         return ok("on: the editor offers Auto-Annotation")
     return fail(
         "interactive preannotations are off, so the editor has no Auto-Annotation switch",

@@ -27,7 +27,7 @@ CHECKS = (
     Check("registered", connection.registered, (connection.Backend,)),
     Check("address allowed", connection.allowed),
     Check("reached", connection.reached, (connection.Reached,)),
-    Check("interactive", connection.interactive),
+    Check("interactive", connection.interactive, (connection.Clickable,)),
     Check("webhook", connection.webhook),
     Check("label config", interface.label_config, (interface.Interface,)),
     Check("smart tag", interface.smart_tag, (interface.Prompts,)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.contract import POINTS
 from backend.studio.checks.asking import Reply
-from backend.studio.checks.connection import Reached
+from backend.studio.checks.connection import Clickable, Reached
 from backend.studio.checks.finding import Verdict, fail, ok, warn
 from backend.studio.checks.interface import ClickPlace
 from backend.studio.checks.label_studio import Project, SignedIn
@@ -34,6 +34,7 @@ class _Click:
 def prediction(notes: Notes) -> Verdict:
     """The same click three times: through Label Studio, directly, and through Label Studio again, when the mask is known already."""
     api, backend = notes.need(SignedIn).api, notes.need(Reached).backend
+    notes.need(Clickable)
     click = _click(notes)
     body = {"task": click.task, "context": click.context}
     path = f"/api/ml/{backend.id}/interactive-annotating"

@@ -122,6 +122,8 @@ class Studio:
         return {**row, "state": "ER", "readable_state": "Error", "error_message": f"{setup.status_code} {setup.reason}"}
 
     def _click(self, row: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        if not row["is_interactive"]:
+            return {"errors": ["Model is not set to be used for interactive preannotations"]}
         if self.answers is not None:
             return self.answers
         (task,) = (task for task in self.tasks if task["id"] == body["task"])

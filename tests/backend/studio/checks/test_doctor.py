@@ -42,7 +42,7 @@ def test_a_line_for_each_check_and_what_to_do_below_the_failed(clinic: Clinic) -
     assert len(lines) == len(CHECKS) + 2  # one thing to do, and the sum
     place = next(number for number, line in enumerate(lines) if line.startswith("fail"))
     assert lines[place].startswith("fail    interactive: ") and "switch them on" in lines[place + 1]
-    assert lines[-1] == f"{len(CHECKS) - 1} ok, 1 fail"
+    assert lines[-1] == f"{len(CHECKS) - 2} ok, 1 fail, 1 skipped"
 
 
 def test_secrets_are_never_shown(guarded_clinic: Clinic) -> None:
