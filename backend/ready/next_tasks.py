@@ -11,7 +11,7 @@ import requests
 from converters.errors import SourceError
 from converters.label_studio_access import Credentials, LabelStudioAccess, Unfollowed
 
-_TIMEOUT = (2, 10)  # seconds; nobody waits for the answer, and nothing is lost without it
+_TIMEOUT = (2, 5)  # seconds; nobody waits for the answer, and nothing is lost without it
 
 
 class NextTasks:

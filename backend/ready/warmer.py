@@ -79,16 +79,13 @@ class Warmer:
         self._refused = ""
 
     def opened(self, tasks: Sequence[Any], project: str, label_config: str) -> None:
-        """Somebody opened the first of these tasks: it is made ready, and those that come after it.
+        """Somebody opened this task: it is made ready, and then those that come after it.
 
-        More than one task is a batch, of which those are made ready that would be if the first were opened.
+        Several tasks are a batch, of which the first few are made ready, as many as would be if the first were opened.
         """
         given = [task for task in tasks[: 1 + self._ahead] if isinstance(task, Mapping)]
-        for task in given[:0:-1]:
-            self._wish(_Wish(project, label_config, task))
-        if given:
-            self._follow(given[-1], project, label_config)
-            self._wish(_Wish(project, label_config, given[0], urgent=True))
+        opened = [_Wish(project, label_config, task, urgent=True) for task in reversed(given)]
+        self._wish(*(self._followers(given[0], project, label_config) if len(given) == 1 else []), *opened)
 
     def clicked(self, tasks: Sequence[Any], project: str, label_config: str) -> None:
         """Somebody clicked on the first of these tasks: those that come after it are made ready, which nothing else may have asked for.
@@ -96,28 +93,30 @@ class Warmer:
         Label Studio does not say that a task was opened that has a prediction.
         """
         if tasks and isinstance(tasks[0], Mapping):
-            self._follow(tasks[0], project, label_config)
+            self._wish(*self._followers(tasks[0], project, label_config))
 
     def project_opened(self, project: str, label_config: str) -> None:
         """Somebody opened the project: its first unfinished tasks are made ready."""
-        self._follow({"id": 0}, project, label_config)
+        self._wish(*self._followers({"id": 0}, project, label_config))
 
     def wait(self, seconds: float) -> bool:
         """Whether all wishes were dealt with in so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._wishes and not self._busy, seconds)
 
-    def _follow(self, task: Mapping[str, Any], project: str, label_config: str) -> None:
+    def _followers(self, task: Mapping[str, Any], project: str, label_config: str) -> list[_Wish]:
         number = task.get("id")
-        if self._after is not None and isinstance(number, int) and project_number(project) is not None:
-            self._wish(_Wish(project, label_config, after=number))
+        can_ask = self._after is not None and isinstance(number, int) and project_number(project) is not None
+        return [_Wish(project, label_config, after=number)] if can_ask else []
 
-    def _wish(self, wish: _Wish) -> None:
-        if self._warm is None:
+    def _wish(self, *wishes: _Wish) -> None:
+        """All at once, the newest last: the thread must not begin with a question while somebody looks at a task."""
+        if self._warm is None or not wishes:
             return
         with self._changed:
-            before = self._wishes.pop(wish.key, None)
-            self._wishes[wish.key] = replace(wish, urgent=wish.urgent or (before is not None and before.urgent))
+            for wish in wishes:
+                before = self._wishes.pop(wish.key, None)
+                self._wishes[wish.key] = replace(wish, urgent=wish.urgent or (before is not None and before.urgent))
             while len(self._wishes) > MOST:
                 self._wishes.popitem(last=False)
             if self._thread is None:
@@ -181,5 +180,5 @@ class Warmer:
                 self._refused = str(error)
                 logger.warning("no task is made ready in advance: %s", error)
             return
-        for task in reversed(tasks):  # the newest wish first, and the nearest task shall be that
-            self._wish(_Wish(wish.project, wish.label_config, task))
+        # The newest wish is the first to be fulfilled, and that shall be the nearest task.
+        self._wish(*(_Wish(wish.project, wish.label_config, task) for task in reversed(tasks)))
