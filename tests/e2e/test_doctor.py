@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
-from label_studio_sdk import LabelStudio
+from own_project import AERIAL, OwnProject, own_project
 from PIL import Image
 from running import CHECKOUT, RunningStudio
 
@@ -24,23 +24,26 @@ from backend.studio.environment import default_environment, ensure
 from backend.studio.installation import Installation
 from backend.studio.label_studio_server import address, label_studio_environ
 from backend.studio.processes import ChildProcess, free_port
-from backend.studio.project import ProjectPlan, prepare_project
 from converters.scene import ScenePaths
 
 pytestmark = pytest.mark.e2e
-
-AERIAL = (CHECKOUT / "label_config" / "aerial.xml").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Patient:
     """A project of its own, connected to the backend of `studio`."""
 
-    studio: RunningStudio
+    own: OwnProject
     scene: ScenePaths
     model: str
-    project: int
-    chips: Path
+
+    @property
+    def studio(self) -> RunningStudio:
+        return self.own.studio
+
+    @property
+    def project(self) -> int:
+        return self.own.id
 
     def arguments(self, **changes: Any) -> list[str]:
         named: dict[str, Any] = {
@@ -63,32 +66,10 @@ class Patient:
         assert self.studio.login["token"] not in result.output
         return {one["check"]: one for one in said["checks"]}
 
-    def ask(self, method: str, path: str, body: Any = None, header: str | None = None) -> Any:
-        headers = {"Authorization": header or f"Token {self.studio.login['token']}"}
-        answer = requests.request(method, self.studio.running["url"] + path, json=body, headers=headers, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-
-    @property
-    def backend(self) -> dict[str, Any]:
-        (row,) = self.ask("GET", f"/api/ml?project={self.project}")
-        return row
-
 
 @pytest.fixture(scope="module")
 def patient(studio: RunningStudio, scene: ScenePaths, model: str) -> Patient:
-    (storage,) = studio.get("/api/storages/localfiles?project=1")
-    chips = Path(storage["path"])
-    plan = ProjectPlan(
-        name="patient",
-        identity="of the doctor's test",
-        label_config=AERIAL,
-        tasks=json.loads((chips / "tasks.json").read_text()),
-        storage=chips,
-        backend_url=studio.running["backend_url"],
-    )
-    client = LabelStudio(base_url=studio.running["url"], api_key=studio.login["token"])
-    return Patient(studio, scene, model, prepare_project(client, plan), chips)
+    return Patient(own_project(studio, "patient"), scene, model)
 
 
 def ailing(checks: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -96,7 +77,7 @@ def ailing(checks: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def test_the_demo_project_is_well_as_the_command_says(patient: Patient) -> None:
-    tasks = patient.ask("GET", "/api/tasks?project=1&fields=all")
+    tasks = patient.own.ask("GET", "/api/tasks?project=1&fields=all")
     environ = {**os.environ, **patient.environ()}
     done = subprocess.run(
         [sys.executable, "-m", "backend.cli", "doctor", *patient.arguments(project=1)],
@@ -108,8 +89,8 @@ def test_the_demo_project_is_well_as_the_command_says(patient: Patient) -> None:
     assert patient.studio.login["token"] not in done.stdout + done.stderr
     assert "through Label Studio" in lines[-1] and "directly" in lines[-1]
     # Nothing was stored: no annotation, draft or prediction, no second backend or webhook.
-    assert patient.ask("GET", "/api/tasks?project=1&fields=all") == tasks
-    assert len(patient.ask("GET", "/api/ml?project=1")) == len(patient.ask("GET", "/api/webhooks/?project=1")) == 1
+    assert patient.own.ask("GET", "/api/tasks?project=1&fields=all") == tasks
+    assert len(patient.own.ask("GET", "/api/ml?project=1")) == len(patient.own.ask("GET", "/api/webhooks/?project=1")) == 1
 
 
 def test_a_wrong_token(patient: Patient) -> None:
@@ -120,32 +101,32 @@ def test_a_wrong_token(patient: Patient) -> None:
 
 
 def test_legacy_tokens_switched_off_and_a_personal_one_instead(patient: Patient) -> None:
-    patient.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": True, "api_tokens_enabled": True})
-    personal = patient.ask("POST", "/api/token/", {})["token"]
+    patient.own.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": True, "api_tokens_enabled": True})
+    personal = patient.own.ask("POST", "/api/token/", {})["token"]
     assert ailing(patient.checks(patient.environ(LABEL_STUDIO_API_KEY=personal))) == {}
-    patient.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": False, "api_tokens_enabled": True})
+    patient.own.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": False, "api_tokens_enabled": True})
     try:
         checks = patient.checks()
         assert ailing(checks) == {"token": "fail"}
         assert checks["token"]["found"].startswith("legacy tokens are switched off")
         assert checks["token"]["todo"].startswith("put a personal access token into LABEL_STUDIO_API_KEY")
     finally:
-        access = patient.ask("POST", "/api/token/refresh/", {"refresh": personal}, header="")["access"]
-        patient.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": True, "api_tokens_enabled": True}, f"Bearer {access}")
+        access = patient.own.ask("POST", "/api/token/refresh/", {"refresh": personal}, header="")["access"]
+        patient.own.ask("POST", "/api/jwt/settings", {"legacy_api_tokens_enabled": True, "api_tokens_enabled": True}, f"Bearer {access}")
     assert ailing(patient.checks()) == {}
 
 
 def test_interactive_off(patient: Patient) -> None:
-    row = patient.backend
-    patient.ask("PATCH", f"/api/ml/{row['id']}", {"is_interactive": False, "url": row["url"], "project": patient.project})
+    row = patient.own.backend
+    patient.own.ask("PATCH", f"/api/ml/{row['id']}", {"is_interactive": False, "url": row["url"], "project": patient.project})
     try:
         assert ailing(patient.checks()) == {"interactive": "fail"}
     finally:
-        patient.ask("PATCH", f"/api/ml/{row['id']}", {"is_interactive": True, "url": row["url"], "project": patient.project})
+        patient.own.ask("PATCH", f"/api/ml/{row['id']}", {"is_interactive": True, "url": row["url"], "project": patient.project})
 
 
 def test_an_interface_without_a_smart_tag(patient: Patient) -> None:
-    patient.ask(
+    patient.own.ask(
         "PATCH", f"/api/projects/{patient.project}", {"label_config": AERIAL.replace('smart="true" smartOnly="true"', 'smart="false"')}
     )
     try:
@@ -153,7 +134,7 @@ def test_an_interface_without_a_smart_tag(patient: Patient) -> None:
         assert ailing(checks) == {"smart tag": "fail"}
         assert "KeyPointLabels 'click' is smart=\"false\"" in checks["smart tag"]["found"]
     finally:
-        patient.ask("PATCH", f"/api/projects/{patient.project}", {"label_config": AERIAL})
+        patient.own.ask("PATCH", f"/api/projects/{patient.project}", {"label_config": AERIAL})
 
 
 def test_a_root_that_is_missing_and_one_that_is_another(patient: Patient, tmp_path: Path) -> None:
@@ -164,7 +145,7 @@ def test_a_root_that_is_missing_and_one_that_is_another(patient: Patient, tmp_pa
 
 
 def test_a_picture_of_another_size(patient: Patient) -> None:
-    task = patient.ask("GET", f"/api/tasks?project={patient.project}&fields=task_only")["tasks"][0]
+    task = patient.own.ask("GET", f"/api/tasks?project={patient.project}&fields=task_only")["tasks"][0]
     chip = patient.studio.folder / "files" / task["data"]["image"].partition("?d=")[2]
     before = chip.read_bytes()
     try:
@@ -177,31 +158,43 @@ def test_a_picture_of_another_size(patient: Patient) -> None:
     assert ailing(patient.checks()) == {}
 
 
-def test_no_storage_and_no_webhook(patient: Patient) -> None:
-    (storage,) = patient.ask("GET", f"/api/storages/localfiles?project={patient.project}")
-    (hook,) = patient.ask("GET", f"/api/webhooks/?project={patient.project}")
-    headers = {"Authorization": f"Token {patient.studio.login['token']}"}
-    for path in (f"/api/storages/localfiles/{storage['id']}", f"/api/webhooks/{hook['id']}/"):
-        requests.delete(patient.studio.running["url"] + path, headers=headers, timeout=60).raise_for_status()
+def test_a_picture_that_is_gone(patient: Patient) -> None:
+    task = patient.own.ask("GET", f"/api/tasks?project={patient.project}&fields=task_only")["tasks"][1]
+    name = task["data"]["image"].partition("?d=")[2]
+    chip = patient.studio.folder / "files" / name
+    aside = chip.rename(chip.with_suffix(".aside"))
     try:
         checks = patient.checks()
-        assert ailing(checks) == {"webhook": "warn", "storage": "fail", "pictures": "fail"}
-        assert "status 404" in checks["pictures"]["found"]
+        assert ailing(checks) == {"pictures": "fail"}
+        assert f"task {task['id']}: Label Studio gives no picture for {name} (status 404)" in checks["pictures"]["found"]
+    finally:
+        aside.rename(chip)
+
+
+def test_no_storage_and_no_webhook(patient: Patient) -> None:
+    (storage,) = patient.own.ask("GET", f"/api/storages/localfiles?project={patient.project}")
+    (hook,) = patient.own.ask("GET", f"/api/webhooks/?project={patient.project}")
+    patient.own.ask("DELETE", f"/api/storages/localfiles/{storage['id']}")
+    patient.own.ask("DELETE", f"/api/webhooks/{hook['id']}/")
+    try:
+        checks = patient.checks()
+        assert ailing(checks) == {"webhook": "warn", "storage": "warn"}
+        assert "another project serves them" in checks["storage"]["found"]  # that of project 1, with the same chips
     finally:
         kept = ("path", "title", "use_blob_urls", "regex_filter", "project")
-        patient.ask("POST", "/api/storages/localfiles", {name: storage[name] for name in kept})
+        patient.own.ask("POST", "/api/storages/localfiles", {name: storage[name] for name in kept})
         asked = ("project", "url", "send_payload", "send_for_all_actions", "is_active")
-        patient.ask("POST", "/api/webhooks/", {name: hook[name] for name in asked})
+        patient.own.ask("POST", "/api/webhooks/", {name: hook[name] for name in asked})
 
 
 def test_a_backend_that_died(patient: Patient) -> None:
-    row, port = patient.backend, free_port()
+    row, port = patient.own.backend, free_port()
     serve = [sys.executable, "-m", "backend.cli", "serve", "--port", str(port), "--model", patient.model, "--no-warm"]
     serve += ["--data-dir", str(patient.studio.folder / "second"), "--document-root", str(patient.studio.folder / "files")]
     second = ChildProcess("a second backend", serve, environ=dict(os.environ), log=patient.studio.folder / "logs" / "second.out")
     try:
         second.wait_until_answers(f"{address(port)}/health", seconds=120, waiting=lambda _: None)
-        patient.ask("PATCH", f"/api/ml/{row['id']}", {"url": address(port), "project": patient.project})
+        patient.own.ask("PATCH", f"/api/ml/{row['id']}", {"url": address(port), "project": patient.project})
         second.stop()
         checks = patient.checks(**{"backend-url": address(port)})
         assert ailing(checks) == {"backend": "fail", "reached": "fail", "webhook": "warn"}  # the webhook stayed behind
@@ -209,7 +202,7 @@ def test_a_backend_that_died(patient: Patient) -> None:
     finally:
         second.stop()
         (patient.studio.folder / "logs" / "second.out").unlink()
-        patient.ask("PATCH", f"/api/ml/{row['id']}", {"url": row["url"], "project": patient.project})
+        patient.own.ask("PATCH", f"/api/ml/{row['id']}", {"url": row["url"], "project": patient.project})
     assert ailing(patient.checks()) == {}
 
 

@@ -92,7 +92,10 @@ def tasks(notes: Notes) -> Verdict:
 
 
 def storage(notes: Notes) -> Verdict:
-    """Pictures below /data/local-files/ need a local storage round them, below Label Studio's document root."""
+    """Pictures below /data/local-files/ need a local storage round them, below Label Studio's document root.
+
+    One of another project that this user may see serves as well, until it goes; then it is a warning.
+    """
     api, project, sampled = notes.need(SignedIn).api, notes.need(Project), notes.need(Sampled)
     resolver = notes.need(Reading).resolver
     documents = [name for _, address in sampled.pictures() if (name := _document(resolver, address)) is not None]
@@ -103,16 +106,19 @@ def storage(notes: Notes) -> Verdict:
     if not reply.ok or not isinstance(rows, list):
         return fail(f"Label Studio does not list the project's storages ({reply.said()})", "see its log")
     paths = [str(row["path"]) for row in rows if isinstance(row, Mapping) and row.get("path")]
-    if not paths:
-        return fail(
-            "the pictures are local files, and the project has no local storage, so Label Studio refuses them",
-            "add one under Settings, Cloud Storage, for the folder of the pictures; do not sync it",
-        )
-    return _covered(paths, documents, notes.question.settings.document_root)
+    verdict = _covered(paths, documents, notes.question.settings.document_root)
+    if verdict.status == "fail" and notes.known(Shown) is not None:
+        return warn(f"{verdict.found}; the storage of another project serves them meanwhile", verdict.todo)
+    return verdict
 
 
 def _covered(paths: list[str], documents: list[str], root: Path | None) -> Verdict:
     """Whether the storages hold the documents, as far as that can be seen from here."""
+    if not paths:
+        return fail(
+            "the pictures are local files, and the project has no local storage for them",
+            "add one under Settings, Cloud Storage, for the folder of the pictures; do not sync it",
+        )
     if root is None:
         return ok(f"{listed(paths)} on Label Studio's machine")
     outside = [path for path in paths if not Path(path).is_relative_to(root.resolve()) and not Path(path).is_relative_to(root)]
