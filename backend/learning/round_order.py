@@ -29,7 +29,7 @@ class Replay:
 class Learning:
     """How every round learns.
 
-    replay: sets besides the project's own. recipe: its name; steps, batch: instead of the recipe's. seed: of the first round, each
+    replay: sets besides the project's own. recipe: its name; steps, batch, lr: instead of the recipe's. seed: of the first round, each
     further one takes the next. device, precision: as for `rsiseg train`.
     """
 
@@ -45,9 +45,12 @@ class Learning:
     def settled(self) -> Recipe:
         """The recipe with these numbers. Raises UsageError for an unknown one."""
         found = recipe(self.recipe)
+        plan = found.optimisation
         asked = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "pretrained_lr": self.lr}
         changes = {name: value for name, value in asked.items() if value is not None}
-        return replace(found, optimisation=replace(found.optimisation, **changes))
+        if self.steps is not None:  # of a shorter run, the same share
+            changes["warmup"] = max(plan.warmup * self.steps // plan.steps, 1)
+        return replace(found, optimisation=replace(plan, **changes))
 
 
 @dataclass(frozen=True, slots=True)
