@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,8 +53,8 @@ class EncodingStore(Protocol):
         """Keep it now."""
         ...
 
-    def put_later(self, key: EncodingKey, encoding: Any) -> None:
-        """Keep it in the background, or not at all: somebody waits."""
+    def put_later(self, key: EncodingKey, encoding: Any, then: Callable[[], object]) -> None:
+        """Keep it in the background, or not at all: somebody waits. then: called when that is done, possibly by another thread."""
         ...
 
     def turn(self, key: EncodingKey) -> AbstractContextManager[object]:
@@ -82,7 +82,9 @@ class NoStore:
     def put(self, key: EncodingKey, encoding: Any) -> None:
         """Does nothing."""
 
-    put_later = put
+    def put_later(self, key: EncodingKey, encoding: Any, then: Callable[[], object]) -> None:
+        """Does nothing else."""
+        then()
 
     @contextmanager
     def turn(self, key: EncodingKey) -> Iterator[bool]:

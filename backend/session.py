@@ -118,7 +118,8 @@ class Sessions:
         if kept is not None:
             return kept
         key = EncodingKey(pixel_key, version, device.name)
-        with self._turns.turn(key), self.store.turn(key):
+        with self._turns.turn(key), ExitStack() as turn:
+            turn.enter_context(self.store.turn(key))
             found = self._found(key)
             if found is not None:
                 return found
@@ -128,7 +129,8 @@ class Sessions:
                 with device:
                     encoding = segmenter.encode(image)
             self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
-        self.store.put_later(key, encoding)
+            # Other processes have their turn when they can read it.
+            self.store.put_later(key, encoding, turn.pop_all().close)
         return encoding
 
     def encode_ahead(

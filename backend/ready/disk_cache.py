@@ -54,7 +54,7 @@ class DiskCache:
         self._capacity = capacity
         self._count = count
         self._patience = patience
-        self._waiting: Queue[tuple[EncodingKey, Any]] = Queue(_WAITING)
+        self._waiting: Queue[tuple[EncodingKey, Any, Callable[[], object]]] = Queue(_WAITING)
         self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
         self._complained: set[str] = set()
@@ -104,14 +104,16 @@ class DiskCache:
         except (OSError, Unlockable) as error:
             self._cannot_keep(error)
 
-    def put_later(self, key: EncodingKey, encoding: Any) -> None:
-        """Keep it in the background; forgotten where too much waits already."""
+    def put_later(self, key: EncodingKey, encoding: Any, then: Callable[[], object]) -> None:
+        """Keep it in the background, then call `then`; forgotten where too much waits already."""
         with self._starting:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write, name="rsiseg-disk-cache", daemon=True)
                 self._writer.start()
-        with suppress(Full):
-            self._waiting.put_nowait((key, encoding))
+        try:
+            self._waiting.put_nowait((key, encoding, then))
+        except Full:
+            then()
 
     def flush(self) -> None:
         """Wait until what was given to `put_later` is on disk."""
@@ -152,13 +154,14 @@ class DiskCache:
 
     def _write(self) -> None:
         while True:
-            key, encoding = self._waiting.get()
+            key, encoding, then = self._waiting.get()
             try:
                 self.put(key, encoding)
             except Exception:  # a bug of ours must not end the thread
                 logger.exception("an encoding could not be kept on disk: a bug in this server, please report it")
             finally:
-                del encoding
+                then()
+                del encoding, then
                 self._waiting.task_done()
 
     def _make_room(self, wanted: int) -> None:

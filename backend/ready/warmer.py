@@ -43,9 +43,9 @@ class _Wish:
     tries: int = 0
 
     @property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> tuple[str, int | None, str]:
         """Wishes of one key are one."""
-        return self.project, self.after, None if self.task is None else self.task.get("id")
+        return self.project, self.after, "" if self.task is None else repr(self.task.get("id"))
 
 
 class Warmer:
@@ -71,7 +71,7 @@ class Warmer:
         self._count = count
         self._clock = clock
         self._sleep = sleep
-        self._wishes: OrderedDict[tuple[Any, ...], _Wish] = OrderedDict()  # the newest last
+        self._wishes: OrderedDict[tuple[str, int | None, str], _Wish] = OrderedDict()  # the newest last
         self._asked: OrderedDict[tuple[int, int], float] = OrderedDict()
         self._changed = Condition()
         self._busy = False

@@ -151,7 +151,9 @@ class Shelf(NoStore):
     def put(self, key, encoding) -> None:
         self.kept[key] = encoding
 
-    put_later = put
+    def put_later(self, key, encoding, then) -> None:
+        self.put(key, encoding)
+        then()
 
 
 def test_what_is_on_the_shelf_is_read_by_a_click_and_by_work_ahead() -> None:

@@ -16,6 +16,7 @@ from backend.encoding_store import EncodingKey, PixelKey, SourceStamp
 from backend.inference.encoding import Encoding
 from backend.ready import disk_cache
 from backend.ready.disk_cache import SUFFIX, DiskCache
+from backend.ready.file_lock import FileLock
 from converters.chips import PixelWindow
 
 PIXELS = PixelKey(SourceStamp("r.tif", 10, 20), PixelWindow(0, 0, 60, 40), (1, 2, 3), ((0.0, 9.5),), "nan")
@@ -35,6 +36,10 @@ class Cache:
         self.counted: Counter[str] = Counter()
         self.cache = DiskCache(folder / "encodings", capacity, count=lambda outcome: self.counted.update([outcome]), patience=patience)
         self.folder = folder / "encodings"
+
+    def locks(self) -> Path:
+        (self.folder / "locks").mkdir(parents=True)
+        return self.folder / "locks"
 
     @property
     def files(self) -> list[Path]:
@@ -183,10 +188,23 @@ def test_a_folder_that_cannot_be_made_is_named_once_and_nothing_is_kept(tmp_path
 
 
 def test_put_later_keeps_it_in_the_background(one: Cache) -> None:
+    done: list[int] = []
     for number in range(20):
-        one.cache.put_later(numbered(number), ENCODING)
+        one.cache.put_later(numbered(number), ENCODING, lambda number=number: done.append(one.cache.get(numbered(number)) is not None))
         one.cache.flush()
     assert one.counted["written"] == 20
+    assert done == [True] * 20  # told when it can be read
+
+
+def test_what_waits_to_be_written_has_a_limit(one: Cache) -> None:
+    done: list[int] = []
+    with FileLock(one.locks() / "room").held():
+        for number in range(20):
+            one.cache.put_later(numbered(number), ENCODING, lambda number=number: done.append(number))
+        assert len(done) >= 20 - disk_cache._WAITING - 1
+    one.cache.flush()
+    assert sorted(done) == list(range(20))
+    assert 1 <= one.counted["written"] <= disk_cache._WAITING + 1
 
 
 def test_a_turn_that_stays_taken_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:

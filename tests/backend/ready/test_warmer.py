@@ -152,7 +152,7 @@ def test_a_warmer_without_work_starts_no_thread() -> None:
     assert idle._thread is None
 
 
-@pytest.mark.parametrize("tasks", [[], [None], ["4"], [{"id": None}], [{}], [{"id": "x" * 10}]])
+@pytest.mark.parametrize("tasks", [[], [None], ["4"], [{"id": None}], [{}], [{"id": [1]}]])
 @pytest.mark.parametrize("project", ["", "none", "7", PROJECT, "99999999999999999.1"])
 def test_nothing_that_a_request_says_raises(bench: Bench, tasks: list[Any], project: str) -> None:
     bench.go.set()
