@@ -106,7 +106,7 @@ class Views:
                 raise ContractError("the body of /setup is no JSON object; expected what Label Studio sends")
             project = str(body.get("project") or "")
             params = read_extra_params(body.get("extra_params"))
-            version = self._runtime.version_for(params, project)  # raises before anything wrong is kept
+            version = self._runtime.prediction_version(params, project)  # raises before anything wrong is kept
             self._runtime.projects.put(project, params)
             self._runtime.warmer.project_opened(project, str(body.get("schema") or ""))
             return jsonify({"model_version": version})

@@ -64,11 +64,26 @@ class RSISegModel(LabelStudioMLBase):
         warmer = (self.runtime or default_runtime()).warmer
         if context is None:
             warmer.opened(tasks, self._project, self._config)
-            # Nothing to propose. An empty entry would be stored as a prediction and keep the next one away.
-            return []
+            return self._proposed(tasks)
         entries = [self._entry(task, context) for task in tasks or [None]]
         warmer.clicked(tasks, self._project, self._config)
         return entries
+
+    def _proposed(self, tasks: Sequence[Any]) -> list[Any]:
+        """Predictions of tasks that nobody clicked on; none for what there is nothing to propose for.
+
+        An empty prediction would be stored and keep the next one away.
+        """
+        runtime = self.runtime or default_runtime()
+        if runtime.proposer is None:
+            return []
+        try:
+            params = self._project_params(runtime)
+            return runtime.proposer.entries(tasks, self._project, parse_label_config(self._config), params)
+        except RSISegError as error:
+            logger.warning("no proposals: %s", error)
+            runtime.metrics.failures.labels(type(error).__name__).inc()
+            return []
 
     def _entry(self, task: Any, context: Any) -> dict[str, Any]:
         runtime = self.runtime or default_runtime()

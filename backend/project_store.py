@@ -19,7 +19,7 @@ from converters.whole_file import write_whole
 logger = logging.getLogger(__name__)
 
 # As on the smart tag (`model_name` and so on), with or without the prefix; `model` alone means its name.
-KEYS = ("name", "output", "bands", "cfr", "cfr_clicks", "fbrs")
+KEYS = ("name", "output", "bands", "cfr", "cfr_clicks", "fbrs", "propose", "propose_score")
 
 
 class ProjectStore:
@@ -79,7 +79,7 @@ def read_extra_params(value: object) -> dict[str, str]:
         name = "name" if key == "model" else str(key).removeprefix("model_")
         if name not in KEYS:
             unknown.append(str(key)[:40])
-        elif isinstance(setting, str | int) and not isinstance(setting, bool):
+        elif isinstance(setting, str | int | float) and not isinstance(setting, bool):
             params[name] = str(setting)
         else:
             raise ContractError(f"the project's extra param {key!r} is a {type(setting).__name__}; expected a text")

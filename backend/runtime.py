@@ -13,6 +13,9 @@ from backend.learning.queues import queue_of
 from backend.learning.versions import Versions
 from backend.metrics import Metrics
 from backend.model_pool import Loader, ModelPool
+from backend.pre_annotation.answering import Proposer
+from backend.pre_annotation.batch_notes import BatchNotes
+from backend.pre_annotation.classifiers import Classifiers
 from backend.project_store import ProjectStore
 from backend.ready.disk_cache import DiskCache
 from backend.ready.next_tasks import NextTasks
@@ -43,6 +46,7 @@ class Runtime:
     versions: Versions
     inbox: Inbox
     warmer: Warmer = field(default_factory=Warmer)
+    proposer: Proposer | None = None
 
     def model_version(self, project: str) -> str:
         """`model_version` of the model that answers in a project unless a tag says otherwise. Raises for an unknown one."""
@@ -52,6 +56,11 @@ class Runtime:
         """As `model_version`, with a project's settings as `ProjectStore` keeps them. Raises for settings without a meaning."""
         settings = prediction_settings({}, params, self.settings.prediction)
         return self.models.version(self.checked_model(settings.model), project) + settings.refinement.suffix
+
+    def prediction_version(self, params: Mapping[str, str], project: str) -> str:
+        """`model_version` of predictions that a project gets without a click, by which Label Studio tells which tasks have theirs."""
+        version = self.version_for(params, project)
+        return version if self.proposer is None else self.proposer.version(params, project, version)
 
     def known_version(self, project: str) -> str:
         """As `model_version`, for answers without a mask: "none" where the project's settings are wrong, which the log says elsewhere."""
@@ -92,13 +101,28 @@ def make_runtime(
         versions=versions,
         inbox=Inbox(queue_of(settings.data_dir)),
     )
-    return replace(runtime, warmer=_warmer(runtime))
+    return replace(runtime, warmer=_warmer(runtime), proposer=_proposer(runtime))
 
 
 def _encodings_on_disk(settings: ServerSettings, metrics: Metrics) -> EncodingStore:
     if not settings.disk_cache_bytes:
         return NoStore()
     return DiskCache(settings.data_dir / "encodings", settings.disk_cache_bytes, count=lambda outcome: metrics.disk.labels(outcome).inc())
+
+
+def _proposer(runtime: Runtime) -> Proposer:
+    settings = runtime.settings
+    return Proposer(
+        imagery=runtime.imagery,
+        sessions=runtime.sessions,
+        models=runtime.models,
+        classifiers=Classifiers(settings.data_dir),
+        notes=BatchNotes(settings.data_dir),
+        checked_model=runtime.checked_model,
+        server=settings.prediction,
+        mode=settings.propose,
+        score=settings.propose_score,
+    )
 
 
 def _warmer(runtime: Runtime) -> Warmer:

@@ -7,6 +7,8 @@
 | RSISEG_MODEL | registry name or .safetensors file of the model that no project or tag overrides |
 | RSISEG_CFR, RSISEG_CFR_CLICKS | refinement that no project or tag overrides: `off`, `4`, `auto:4`; of the first `1` clicks or `all` |
 | RSISEG_FBRS | `off`, `b` or `c`: f-BRS likewise; not together with CFR |
+| RSISEG_PROPOSE | proposals before anyone clicked: `off`; `batch`, where predictions of tasks are asked for; `on`, on opening a task too |
+| RSISEG_PROPOSE_SCORE | the least score of a proposal, 0 to 1 (docs/preannotation.md) |
 | RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
 | RSISEG_PRECISION | `auto`, `fp32`, `mixed` or `bf16`, see backend/segmenters/precision.py |
 | RSISEG_DATA_DIR | folder for what must survive a restart; the workers share it |
@@ -32,6 +34,7 @@ from backend.errors import ContractError, UsageError
 from backend.inference.refinement import Refinement
 from backend.segmenters.precision import AUTO, CHOICES
 
+PROPOSE = ("off", "batch", "on")
 FOLDER_VARIABLES = ("RSISEG_ROOT", "RSISEG_DOCUMENT_ROOT", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT")
 
 
@@ -47,6 +50,8 @@ class ServerSettings:
     cfr: str = "off"
     cfr_clicks: str = "1"
     fbrs: str = "off"
+    propose: str = "batch"
+    propose_score: float = 0.4
     device: str = "auto"
     precision: str = AUTO
     data_dir: Path = Path("rsiseg-data")
@@ -73,6 +78,10 @@ class ServerSettings:
             Refinement.parse(self.cfr, self.cfr_clicks, self.fbrs)
         except ContractError as error:
             raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks, --fbrs) cannot be used: {error}") from None
+        if self.propose not in PROPOSE:
+            raise UsageError(f"propose is {self.propose!r} (--propose); expected one of {', '.join(PROPOSE)}")
+        if not 0 <= self.propose_score <= 1:
+            raise UsageError(f"the least score of a proposal is {self.propose_score} (--propose-score); expected a number from 0 to 1")
         if self.precision not in CHOICES:
             raise UsageError(f"the precision is {self.precision!r} (--precision); expected one of {', '.join(CHOICES)}")
         for root in (*self.roots, *([self.document_root] if self.document_root else [])):
@@ -102,10 +111,11 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
         return next((environ[name] for name in names if environ.get(name)), None)
 
     given: dict[str, object] = {}
-    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "device", "precision", "basic_auth_user", "basic_auth_password"):
+    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "propose", "device", "precision", "basic_auth_user", "basic_auth_password"):
         given[name] = text(f"RSISEG_{name.upper()}")
     for name in ("port", "workers", "threads", "cache_mb", "disk_cache_mb", "warm_tasks"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))
+    given["propose_score"] = _number("RSISEG_PROPOSE_SCORE", text("RSISEG_PROPOSE_SCORE"))
     given["data_dir"] = _path(text("RSISEG_DATA_DIR"))
     roots, given["document_root"] = folders_from(environ)
     given["roots"] = roots or None
@@ -123,6 +133,13 @@ def folders_from(environ: Mapping[str, str]) -> tuple[tuple[Path, ...], Path | N
 
 def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _number(variable: str, value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        raise UsageError(f"the environment variable {variable} is {value!r}; expected a number") from None
 
 
 def _whole_number(variable: str, value: str | None) -> int | None:

@@ -108,6 +108,22 @@ class VitClick(nn.Module):
         assert total is not None  # taps name blocks that exist
         return total.transpose(1, 2).unflatten(2, (h, w))
 
+    def describe(self, image: Tensor) -> Tensor:
+        """What the transformer makes of an image nobody has clicked on: [B, bands, H, W] in 0..1 -> [B, 2E, H/14, W/14].
+
+        The last two taps, normalised as the decoder reads them: what pre-annotation tells classes by.
+        """
+        embedded = self.patch_embed(normalised(image))
+        h, w = embedded.shape[-2:]
+        sequence = torch.cat([self.cls_token.expand(len(image), -1, -1), embedded.flatten(2).transpose(1, 2)], dim=1)
+        sequence = sequence + self.positions(h, w)
+        found: list[Tensor] = []
+        for number, block in enumerate(self.blocks, start=1):
+            sequence = block(sequence)
+            if number in self.taps[-2:]:
+                found.append(self.tap_norms[self.taps.index(number)](sequence[:, 1:]))
+        return torch.cat(found, dim=2).transpose(1, 2).unflatten(2, (h, w))
+
     def positions(self, h: int, w: int) -> Tensor:
         """Position embeddings [1, 1 + h*w, E]: the stored ones, resized bicubically when the grid differs."""
         if (h, w) == (self.grid, self.grid):

@@ -1,0 +1,1 @@
+"""Objects with classes and scores before anyone clicked."""
