@@ -22,8 +22,11 @@ class Commands(LazyGroup):
         "export": ("export", "A Label Studio export to georeferenced features."),
         "stats": ("stats", "The clicks of a team's accepted objects, by class and model."),
         "bench": ("bench", "How many clicks each model needs on labelled data."),
+        "preannotate": ("preannotate", "Propose objects for a survey, overnight, before anyone clicked."),
         "train-classifier": ("train_classifier", "Train what tells the classes of proposed objects."),
         "train": ("train", "Train or fine-tune a model on labelled data."),
+        "worker": ("worker", "Learn from what annotators accept, beside the server."),
+        "versions": ("versions", "Versions of projects' weights: list them, roll back, promote."),
         "parity": ("parity", "Compare the networks with recorded outputs of the originals."),
         "weights": ("weights", "Weights: list them, convert the authors' files, fetch them."),
     }

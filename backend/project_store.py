@@ -39,6 +39,11 @@ class ProjectStore:
             return {}
         return {key: value for key, value in kept.items() if key in KEYS and isinstance(value, str)} if isinstance(kept, dict) else {}
 
+    def of_number(self, number: int) -> dict[str, str]:
+        """The settings kept for the project of that number, whose full name an event does not carry: the newest, should there be several."""
+        found = [path for path in self._folder.glob(f"{number}.*") if re.fullmatch(rf"{number}(\.\d+)?\.json", path.name)]
+        return self.get(max(found, key=lambda path: path.stat().st_mtime_ns).name.removesuffix(".json")) if found else {}
+
     def put(self, project: str, params: Mapping[str, str]) -> None:
         """Keep these settings instead of the earlier ones. The file is only touched when they differ: /setup comes with every page."""
         if params == self.get(project):

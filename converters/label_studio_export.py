@@ -128,6 +128,23 @@ def _annotation(annotation: Mapping[str, Any]) -> Annotation:
     )
 
 
+def accepted_alone(element: object, position: int) -> dict[str, Any] | None:
+    """The task that is element number `position` of an export with nothing but its data and its accepted areas, as an element again.
+
+    Key points, boxes, drafts, predictions and cancelled annotations are left out. None where no annotation is left. TaskError as above.
+    """
+    task = read_task(element, position)
+    annotations: list[dict[str, Any]] = []
+    for annotation in task.annotations:
+        if annotation.cancelled:
+            continue
+        areas = [item for item in annotation.results if item.get("type") in _BRUSH + _POLYGON]
+        shaped = {_text_or_none(item.get("id")) for item in areas} - {None}
+        named = [item for item in annotation.results if item.get("type") == "labels" and _text_or_none(item.get("id")) in shaped]
+        annotations.append({"id": annotation.id, "updated_at": annotation.changed, "was_cancelled": False, "result": [*areas, *named]})
+    return {"id": task.id, "data": dict(task.data), "annotations": annotations} if annotations else None
+
+
 # Result types that hold an area, and those that some people take for one.
 _BRUSH = ("brushlabels", "brush")
 _POLYGON = ("polygonlabels", "polygon")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 from backend.errors import ModelError
 from backend.freed_memory import keep_freed_memory
 from backend.gunicorn_server import Server, listen, shared_metrics, warm
+from backend.learning.beside import worker_beside
 from backend.segmenters.catalogue import shipped
 from backend.settings import ServerSettings, settings_from
 
@@ -44,7 +46,8 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--disk-cache-mb", type=click.IntRange(0), help="Disk for encodings, shared by the processes; 0: none. [default: 2048]")
 @click.option("--warm-tasks", type=click.IntRange(0), help="Tasks made ready before they are opened; 0: only the opened. [default: 2]")
 @click.option("--warm/--no-warm", default=True, show_default=True, help="Load the model right after the start, in the background.")
-def command(warm: bool, **options: Any) -> None:
+@click.option("--learn", is_flag=True, envvar="RSISEG_LEARN", help="Start `rsiseg worker` beside the server, with its settings.")
+def command(warm: bool, learn: bool, **options: Any) -> None:
     """The ML backend for an existing Label Studio.
 
     Answers clicks until it is stopped. In Label Studio, connect it under Settings, Model, with interactive preannotations on.
@@ -56,7 +59,9 @@ def command(warm: bool, **options: Any) -> None:
     settings = replace(settings, port=listening.getsockname()[1])
     _tell(settings)
     with shared_metrics(settings):
-        Server(settings, listening, _app_maker(settings, warm_up=warm)).run()
+        server = Server(settings, listening, _app_maker(settings, warm_up=warm))
+        with worker_beside(settings) if learn else nullcontext():
+            server.run()
 
 
 def _check_model(settings: ServerSettings) -> None:

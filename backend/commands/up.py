@@ -30,6 +30,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the database, the chips, the login and the logs. [default: rsiseg in the user's data folder]",
 )
+@click.option("--learn", is_flag=True, help="Learn from what is accepted, beside the backend: see `rsiseg worker`.")
 @click.option(
     "--annotations", type=_FILE, metavar="FILE", help="Only write the annotations of the running project to FILE, for `rsiseg export`."
 )
@@ -40,6 +41,7 @@ def command(
     model: str | None,
     label_config: Path | None,
     data_dir: Path | None,
+    learn: bool,
     annotations: Path | None,
 ) -> None:
     """Start Label Studio and the backend with a project of TILE's chips, until Ctrl-C.
@@ -58,7 +60,7 @@ def command(
     if not config.is_file():
         raise UsageError(f"there is no labelling interface {config}; expected an XML file such as those in label_config; check the path")
     chips = _import(tile, installation)
-    plan = Plan(installation, chips, config, port=port, backend_port=backend_port, model=model)
+    plan = Plan(installation, chips, config, port=port, backend_port=backend_port, model=model, learn=learn)
     try:
         with launched(plan, _tell, _Waiting()) as studio:
             click.echo(welcome(studio.url, studio.project, studio.login.email, studio.login.password, export_command(installation, config)))

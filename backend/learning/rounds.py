@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +29,9 @@ from backend.training.pixel_cache import PixelCache
 from backend.training.sources import Source
 from backend.training.training_run import Order, trained
 from backend.training.verdict import Verdict
-from converters.errors import RSISegError
 from converters.whole_file import write_whole
 
+_REGIONS = "regions.json"
 FEWEST_IMAGES = 2
 """Held-out images of the project that must be there to judge by; with one, its light and season would decide."""
 
@@ -70,6 +70,15 @@ class Home:
         """What the finished rounds came to, in their order."""
         return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.rounds.glob(f"*/{RECORD}"))]
 
+    def seen(self) -> frozenset[str]:
+        """Identities of the objects that the last round that was begun had. Empty before the first."""
+        for path in sorted(self.rounds.glob(f"*/{_REGIONS}"), reverse=True):
+            try:
+                return frozenset(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                continue
+        return frozenset()
+
     def next_number(self) -> int:
         """Of the next round."""
         return max((int(path.name) for path in self.rounds.glob("[0-9]*")), default=0) + 1
@@ -80,12 +89,16 @@ class Home:
         return next((folder for folder in begun if not (folder / RECORD).exists()), None)
 
 
-def begin(home: Home, order: RoundOrder, export: Path) -> Path:
-    """Writes down a round, with its own copy of the export; returns its folder. Nothing is trained yet."""
+def begin(home: Home, order: RoundOrder, export: Path, regions: Iterable[str] = ()) -> Path:
+    """Writes down a round, with its own copy of the export; returns its folder. Nothing is trained yet.
+
+    regions: identities of the objects in the export, by which a later check tells new ones.
+    """
     folder = home.rounds / f"{order.number:04d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(export, folder / EXPORT)
+        write_whole(folder / _REGIONS, json.dumps(sorted(regions)))
         order.write(folder)  # last: it makes the round one that was begun
     except OSError as error:
         raise UsageError(f"round {order.number} cannot be begun in {folder} ({error}); make room there") from error
@@ -105,6 +118,17 @@ def carry_on(home: Home, folder: Path, judge: Judge = compared) -> dict[str, Any
     verdict, promoted, why = None, None, missing or ""
     if missing is None:
         verdict, promoted, why = _learned(home, order, folder, own, weights, held_out, judge)
+    pool = {"objects": len(held_out.objects), "images": _images(held_out)}
+    return _recorded(folder, order, started, {"held out": pool, "verdict": verdict, "promoted": promoted, "why": why})
+
+
+def give_up(folder: Path, why: str) -> dict[str, Any]:
+    """Ends a round that cannot be carried out, with a record that says why; the next one begins anew."""
+    return _recorded(folder, read_order(folder), time.monotonic(), {"verdict": None, "promoted": None, "why": why})
+
+
+def _recorded(folder: Path, order: RoundOrder, started: float, found: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = found["verdict"]
     record = {
         "project": order.project,
         "round": order.number,
@@ -113,10 +137,8 @@ def carry_on(home: Home, folder: Path, judge: Judge = compared) -> dict[str, Any
         "objects": order.objects,
         "images": order.images,
         "asked": order.asked,
-        "held out": {"objects": len(held_out.objects), "images": _images(held_out)},
+        **found,
         "verdict": None if verdict is None else verdict.as_json(),
-        "promoted": promoted,
-        "why": why,
         "learning": json.loads((folder / ORDER).read_text(encoding="utf-8"))["learning"],
         "seconds": round(time.monotonic() - started, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -219,12 +241,3 @@ def _missing(held_out: Pool) -> str | None:
 
 def _images(pool: Pool) -> int:
     return len({item.image for item in pool.objects})
-
-
-def newest_record(home: Home) -> dict[str, Any] | None:
-    """Of the last finished round, None before the first."""
-    try:
-        records = home.records()
-    except (OSError, ValueError) as error:
-        raise RSISegError(f"a record below {home.rounds} cannot be read ({error}); delete that round's folder") from error
-    return records[-1] if records else None

@@ -28,7 +28,9 @@ _BACKEND_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start. port, backend_port: on the loopback address; 0 takes a free one. model: None for the registry's default."""
+    """What to start. port, backend_port: on the loopback address; 0 takes a free one. model: None for the registry's default.
+    learn: whether a worker learns from what is accepted.
+    """
 
     installation: Installation
     chips: ChipSet
@@ -36,6 +38,7 @@ class Plan:
     port: int = 8080
     backend_port: int = 9090
     model: str | None = None
+    learn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ def start_backend(plan: Plan, port: int, *, label_studio: str) -> ChildProcess:
     command += ["--document-root", str(installation.files), "--label-studio-url", label_studio]
     if plan.model is not None:
         command += ["--model", plan.model]
+    if plan.learn:
+        command.append("--learn")
     # Label Studio is connected without a password: both listen on the loopback address only.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RSISEG_BASIC_AUTH_")}
     environ["LABEL_STUDIO_API_KEY"] = installation.credentials().token
