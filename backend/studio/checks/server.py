@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from backend.settings import ServerSettings
 from backend.studio.checks.asking import Peer, Reply
 from backend.studio.checks.finding import Verdict, fail, ok, warn
+from backend.studio.checks.label_studio import Project
 from backend.studio.checks.notes import Notes
 
 # Label Studio's own limits (CONTRACT.md 2): ML_TIMEOUT_HEALTH, and ML_TIMEOUT_SETUP, which it also grants to /versions.
@@ -33,10 +34,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """versions: of the models that the backend has, its own first. unavailable: names of the others, with what gets them there."""
+    """versions: of the models that the backend has, its own first. unavailable: names of the others, with what gets them there.
+
+    current: the version that was learned from a project and answers in it, by the project's number.
+    """
 
     versions: tuple[str, ...]
     unavailable: Mapping[str, str]
+    current: Mapping[str, str]
 
 
 def answers(notes: Notes) -> Verdict:
@@ -92,7 +97,10 @@ def versions(notes: Notes) -> Verdict:
     if models is None:
         return fail(f"/versions says nothing that can be read ({reply.said()})", "see the backend's log")
     notes.learn(models)
-    found = f"{models.versions[0]} answers; {len(models.versions)} models are there, {len(models.unavailable)} more can be fetched"
+    project = notes.known(Project)
+    learned = models.current.get(str(project.id)) if project else None
+    answers = f"{models.versions[0]} answers" + (f", {learned} in this project" if learned else "")
+    found = f"{answers}; {len(models.versions)} versions are there, {len(models.unavailable)} more models can be fetched"
     if models.versions[0] == "none":
         return fail(
             "the model that the backend was started with cannot be used", "see the backend's log, and start it with another --model"
@@ -106,8 +114,8 @@ def _models(reply: Reply) -> Models | None:
     told = reply.json()
     if not reply.ok or not isinstance(told, Mapping) or not isinstance(told.get("versions"), list) or not told["versions"]:
         return None
-    unavailable = told.get("unavailable")
-    return Models(
-        tuple(map(str, told["versions"])),
-        {str(name): str(how) for name, how in unavailable.items()} if isinstance(unavailable, Mapping) else {},
-    )
+    return Models(tuple(map(str, told["versions"])), _texts(told.get("unavailable")), _texts(told.get("current")))
+
+
+def _texts(said: object) -> dict[str, str]:
+    return {str(name): str(text) for name, text in said.items()} if isinstance(said, Mapping) else {}

@@ -194,3 +194,16 @@ def test_pictures_from_elsewhere_are_not_asked_for(clinic: Clinic) -> None:
     assert checks["pictures"]["status"] == checks["storage"]["status"] == "skipped"
     assert "http://127.0.0.1:9/tiles/1.png" in checks["pictures"]["found"]
     assert "allow http://127.0.0.1:9 if you trust it" in checks["rasters"]["todo"] + checks["rasters"]["found"]
+
+
+def test_a_version_that_was_learned_from_the_project_is_named(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"versions": ["fake@1", "fake@1+p1-2"], "current": {"1": "fake@1+p1-2"}, "unavailable": {}}
+    monkeypatch.setitem(clinic.server.client.application.view_functions, "get_version", lambda: told)
+    assert "fake@1 answers, fake@1+p1-2 in this project" in clinic.checks()["versions"]["found"]
+
+
+def test_on_a_task_with_regions_a_click_may_be_answered_otherwise_when_asked_directly(clinic: Clinic) -> None:
+    ring = {"points": [[1, 1], [9, 1], [9, 9]], "closed": True, "polygonlabels": ["Road"]}
+    clinic.studio.answers = {"data": {"result": [{"id": "x", "type": "polygonlabels", "value": ring}]}}
+    clinic.studio.tasks[0]["annotations"] = [{"id": 1, "result": [{"id": "x", "type": "polygonlabels", "value": ring}]}]
+    assert clinic.ailing() == {}
