@@ -198,7 +198,8 @@ def main(model: str, device: str, size: int, objects: int, clicks: int, drafted:
         chip = Chip("chip.png", str(raster), window, None, None, ("R", "G", "B", "IR"), 1.0, 0.05, Size(2 * size, 2 * size), None, None)
         regions = drafts(truth, [int(number) for number in numbers[:drafted]])
         task = {"id": 1, "data": chip_to_task_data(chip), "drafts": [{"id": 1, "result": regions}], "annotations": [], "predictions": []}
-        runtime = make_runtime(ServerSettings(model=model, device=device, roots=(Path(folder),), data_dir=Path(folder) / "data"))
+        settings = ServerSettings(model=model, device=device, roots=(Path(folder),), data_dir=Path(folder) / "data", disk_cache_mb=0)
+        runtime = make_runtime(settings)
         segmenter: Any = runtime.models.get(runtime.checked_model(None)).segmenter
         clock = ForwardClock(segmenter.net)
         with served(create_app(runtime=runtime)) as port:

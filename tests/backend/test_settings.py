@@ -25,11 +25,12 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "RSISEG_DEVICE": "cpu", "RSISEG_DATA_DIR": "d", "RSISEG_ROOT": f"{roots[0]}:{roots[1]}", "RSISEG_DOCUMENT_ROOT": str(tmp_path),
         "RSISEG_LABEL_STUDIO_URL": "http://ls", "RSISEG_ALLOW_ORIGIN": "http://a https://b", "LABEL_STUDIO_API_KEY": "key",
         "RSISEG_BASIC_AUTH_USER": "ann", "RSISEG_BASIC_AUTH_PASSWORD": "pwd", "RSISEG_CACHE_MB": "5",
+        "RSISEG_DISK_CACHE_MB": "0", "RSISEG_WARM_TASKS": "4",
     }  # fmt: skip
     assert settings_from(environment) == ServerSettings(
         host="0.0.0.0", port=1, workers=2, threads=3, model="m", device="cpu", data_dir=Path("d"), roots=tuple(roots),
         document_root=tmp_path, label_studio_url="http://ls", allowed_origins=("http://a", "https://b"), api_key="key",
-        basic_auth_user="ann", basic_auth_password="pwd", cache_mb=5,
+        basic_auth_user="ann", basic_auth_password="pwd", cache_mb=5, disk_cache_mb=0, warm_tasks=4,
     )  # fmt: skip
 
 
@@ -49,6 +50,8 @@ def test_secrets_are_not_shown() -> None:
         {"RSISEG_PORT": "x"},
         {"RSISEG_WORKERS": "0"},
         {"RSISEG_CACHE_MB": "-1"},
+        {"RSISEG_DISK_CACHE_MB": "-1"},
+        {"RSISEG_WARM_TASKS": "-1"},
         {"RSISEG_ROOT": "/nowhere/at/all"},
         {"RSISEG_BASIC_AUTH_PASSWORD": "x"},
     ],
