@@ -65,6 +65,15 @@ def prediction(result: Sequence[Mapping[str, Any]], version: str) -> dict[str, A
     return {"model_version": version, "result": [dict(item) for item in result]}
 
 
+def with_prediction(task: Mapping[str, Any], entry: Mapping[str, Any] | None, version: str) -> dict[str, Any]:
+    """A task that is to be imported, with this prediction of a `version` instead of an earlier one of it; None leaves none of it."""
+    others = [dict(each) for each in task.get("predictions", ()) if each.get("model_version") != version]
+    given = {key: value for key, value in task.items() if key != "predictions"}
+    if entry is not None:
+        others.append(dict(entry))
+    return {**given, "predictions": others} if others else given
+
+
 def predicted_regions(task: Mapping[str, Any]) -> list[Any]:
     """The region items of all predictions of a task that is to be imported."""
     return [item for each in task.get("predictions", ()) for item in each["result"]]

@@ -21,9 +21,8 @@ import cv2
 import torch
 
 from backend.errors import UsageError
-from backend.evaluation.plan import Protocol, Visit
-from backend.evaluation.runner import Group, threads_of_a_worker
-from backend.evaluation.visits import Bench
+from backend.evaluation.runner import GroupT, VisitT, threads_of_a_worker
+from backend.evaluation.work import Visit, Work
 from backend.freed_memory import keep_freed_memory
 from converters.errors import RSISegError
 
@@ -40,23 +39,23 @@ _MOST_LOSSES = 3
 """A visit that so many workers were lost with is not given to another: it may be what kills them."""
 
 
-class BenchActor:
-    """Lives on a worker: a `Bench` on that worker's device, with one visit under way at a time."""
+class WorkActor:
+    """Lives on a worker of the cluster: the work's own worker on that one's device, with one visit under way at a time."""
 
-    def __init__(self, protocol: Protocol, threads: int | None) -> None:
+    def __init__(self, work: Any, threads: int | None) -> None:
         """threads: to compute with; None leaves that to who started the worker."""
         keep_freed_memory()
         if threads is not None:
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
-        self._bench = Bench(replace(protocol, device=_device(protocol.device)))
-        self._groups: Iterator[Group] = iter(())
+        self._worker = replace(work, device=_device(work.device)).worker()
+        self._groups: Iterator[Any] = iter(())
 
     def begin(self, visit: Visit) -> None:
         """Start a visit; whatever was left of another is dropped."""
-        self._groups = self._bench.carry_out(visit)
+        self._groups = self._worker.carry_out(visit)
 
-    def next_group(self) -> Group | str | None:
+    def next_group(self) -> Any:
         """The results of the visit's next group; None after the last; an error that a user can mend, as its sentence."""
         try:
             return next(self._groups, None)
@@ -70,7 +69,7 @@ def _device(wanted: str) -> str:
     return named[0] if named else wanted
 
 
-def cluster_visits(protocol: Protocol, visits: Sequence[Visit], address: str) -> Iterator[Group]:
+def cluster_visits(work: Work[VisitT, GroupT], visits: Sequence[VisitT], address: str) -> Iterator[GroupT]:
     """The results of all visits, group by group as they come. address: of a scheduler, or `local:N` for N processes of this machine.
 
     Raises UsageError where no scheduler answers, where it has no workers, and where all of them were lost.
@@ -84,7 +83,7 @@ def cluster_visits(protocol: Protocol, visits: Sequence[Visit], address: str) ->
             started: Any = LocalCluster(n_workers=local, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
             address = stack.enter_context(started).scheduler_address
         client = _connect(address, stack)
-        yield from _Crew(client, protocol, visits, None if local is None else threads_of_a_worker(local)).work()
+        yield from _Crew(client, work, visits, None if local is None else threads_of_a_worker(local)).work()
 
 
 def _local_workers(address: str) -> int | None:
@@ -119,7 +118,8 @@ class _Task:
 
     def rest(self) -> Visit:
         """The groups that nobody has measured."""
-        return replace(self.visit, groups=self.visit.groups[self.done :])
+        visit: Any = self.visit  # a dataclass, as `Work` asks for
+        return replace(visit, groups=visit.groups[self.done :])
 
 
 @dataclass(slots=True)
@@ -127,18 +127,18 @@ class _Crew:
     """One thread here for every worker there: it takes a visit, asks its actor for group after group, and takes the next."""
 
     client: Client
-    protocol: Protocol
+    job: Any
     visits: Sequence[Visit]
     threads: int | None
     _tasks: deque[_Task] = field(init=False)
-    _measured: queue.Queue[Group | Exception] = field(init=False, default_factory=queue.Queue)
+    _measured: queue.Queue[Any] = field(init=False, default_factory=queue.Queue)
     _threads: dict[str, threading.Thread] = field(init=False, default_factory=dict)
     _stop: threading.Event = field(init=False, default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._tasks = deque(map(_Task, self.visits))
 
-    def work(self) -> Iterator[Group]:
+    def work(self) -> Iterator[Any]:
         """Every group once, as they come. Workers that join later get actors of their own."""
         awaited = sum(len(visit.groups) for visit in self.visits)
         try:
@@ -172,7 +172,7 @@ class _Crew:
         try:
             actor = self._ask(
                 address,
-                lambda: self.client.submit(BenchActor, self.protocol, self.threads, workers=[address], actor=True, pure=False),
+                lambda: self.client.submit(WorkActor, self.job, self.threads, workers=[address], actor=True, pure=False),
             )
             while not self._stop.is_set():
                 task = self._take()
@@ -205,7 +205,7 @@ class _Crew:
         if task.losses >= _MOST_LOSSES:
             self._measured.put(
                 UsageError(
-                    f"{task.losses} workers were lost while they measured {task.visit.subject.name} on {task.visit.image}, most likely for "
+                    f"{task.losses} workers were lost while they measured {task.visit.what}, most likely for "
                     "want of memory; what was measured is kept; start workers with more, and go on with --resume"
                 )
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from backend.errors import UsageError
 from backend.evaluation.data_source import Bands, Source
@@ -13,6 +14,9 @@ from backend.evaluation.robot import MAX_CLICKS
 from backend.segmenters.precision import AUTO
 from converters.bands import format_bands
 from converters.labelled import LabelledSet
+
+if TYPE_CHECKING:
+    from backend.evaluation.visits import Bench
 
 ObjectKey = tuple[str, str, str, PatchWindow, int, str, int]
 """(subject, version, image, window, index, class name, area): what a kept result must agree in to be used again."""
@@ -39,6 +43,12 @@ class Protocol:
     device: str = "cpu"
     precision: str = AUTO
     batch: int = 1
+
+    def worker(self) -> Bench:
+        """A `Work`: the robot at work in this process."""
+        from backend.evaluation.visits import Bench  # noqa: PLC0415 - it reads what stands here
+
+        return Bench(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,11 @@ class Visit:
     image: str
     window: PatchWindow
     groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def what(self) -> str:
+        """For messages."""
+        return f"{self.subject.name} on {self.image}"
 
     @property
     def objects(self) -> int:

@@ -26,6 +26,7 @@ class Trajectory:
     met: after each of them, how many of the clicks so far lie on their side of the mask's edge: positive inside, negative outside.
     step_seconds: time spent inside the segmenter; of steps that several objects shared, an equal part.
     robot_seconds: time spent on finding clicks and measuring masks.
+    started_at: IoU before the first click: of the mask that was to be corrected, 0 without one.
     """
 
     clicks: tuple[tuple[bool, int, int], ...]
@@ -33,6 +34,7 @@ class Trajectory:
     met: tuple[int, ...]
     step_seconds: float
     robot_seconds: float
+    started_at: float = 0.0
 
 
 def annotate(
@@ -55,9 +57,14 @@ def annotate_many(
     *,
     max_clicks: int = MAX_CLICKS,
     stop_at: float | None = None,
+    initial_masks: Sequence[NDArray[np.bool_] | None] | None = None,
 ) -> list[Trajectory]:
-    """`annotate` for several objects of one image, click by click together, so that their steps can share forward passes."""
-    annotations = [_Annotation.begin(segmenter, encoding, gt) for gt in gts]
+    """`annotate` for several objects of one image, click by click together, so that their steps can share forward passes.
+
+    initial_masks: HxW of each object, the mask that its clicks are to correct, or None; a mask that is as good as `stop_at` gets no click.
+    """
+    masks = [None] * len(gts) if initial_masks is None else initial_masks
+    annotations = [_Annotation.begin(segmenter, encoding, gt, mask) for gt, mask in zip(gts, masks, strict=True)]
     for _ in range(max_clicks):
         pending = [each for each in annotations if not each.reached(stop_at)]
         if not pending:
@@ -79,6 +86,7 @@ class _Annotation:
     not_clicked: NDArray[np.bool_]
     state: State
     errors: Errors
+    started_at: float = 0.0
     pixels: list[tuple[bool, int, int]] = field(default_factory=list)
     clicks: list[Click] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
@@ -87,18 +95,18 @@ class _Annotation:
     robot_seconds: float = 0.0
 
     @classmethod
-    def begin(cls, segmenter: Segmenter, encoding: Any, gt: NDArray[np.int8]) -> _Annotation:
-        """Before the first click: the mask is empty, whatever the segmenter starts from."""
+    def begin(cls, segmenter: Segmenter, encoding: Any, gt: NDArray[np.int8], mask: NDArray[np.bool_] | None = None) -> _Annotation:
+        """Before the first click: the mask is the one to be corrected, else empty, whatever the segmenter starts from."""
         started = perf_counter()
         truth = Truth.of(gt)
-        errors = truth.errors(np.zeros(gt.shape, np.bool_))
-        one = cls(truth, np.ones(gt.shape, np.bool_), segmenter.start(encoding), errors)
+        errors = truth.errors(np.zeros(gt.shape, np.bool_) if mask is None else mask)
+        one = cls(truth, np.ones(gt.shape, np.bool_), segmenter.start(encoding, mask), errors, 0.0 if mask is None else errors.iou)
         one.robot_seconds = perf_counter() - started
         return one
 
     def reached(self, stop_at: float | None) -> bool:
         """Whether the last IoU is as good as was asked for."""
-        return stop_at is not None and bool(self.ious) and self.ious[-1] >= stop_at
+        return stop_at is not None and (self.ious[-1] if self.ious else self.started_at) >= stop_at
 
     def click(self) -> Request:
         """One more click, and what the segmenter is to be asked."""
@@ -124,4 +132,4 @@ class _Annotation:
 
     def trajectory(self) -> Trajectory:
         """All of it."""
-        return Trajectory(tuple(self.pixels), tuple(self.ious), tuple(self.met), self.step_seconds, self.robot_seconds)
+        return Trajectory(tuple(self.pixels), tuple(self.ious), tuple(self.met), self.step_seconds, self.robot_seconds, self.started_at)

@@ -1,4 +1,4 @@
-"""A benchmark run in this process or in several, with the same results either way."""
+"""Visits of a benchmark, or of other work, in this process or in several, with the same results either way."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
+from typing import Any, TypeVar
 
 import cv2
 import torch
 
 from backend.errors import UsageError
 from backend.evaluation.noc import ObjectResult
-from backend.evaluation.plan import Protocol, Visit
-from backend.evaluation.visits import Bench
+from backend.evaluation.work import Visit, Work, Worker
 from backend.freed_memory import keep_freed_memory
 
 Group = tuple[ObjectResult, ...]
 """Results of objects that were computed together."""
 
+VisitT = TypeVar("VisitT", bound=Visit)
+GroupT = TypeVar("GroupT")
 _POLL_SECONDS = 0.05
 
 
-def run_visits(protocol: Protocol, visits: Sequence[Visit], workers: int) -> Iterator[Group]:
+def run_visits(work: Work[VisitT, GroupT], visits: Sequence[VisitT], workers: int) -> Iterator[GroupT]:
     """The results of all visits, group by group as they are measured: in order from one process, as they come from several."""
     if workers == 1 or len(visits) < 2:
-        bench = Bench(protocol)
+        worker = work.worker()
         for visit in visits:
-            yield from bench.carry_out(visit)
+            yield from worker.carry_out(visit)
         return
     context = multiprocessing.get_context("spawn")
-    measured: SimpleQueue[Group] = context.SimpleQueue()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(protocol, workers, measured)) as pool:
+    measured: SimpleQueue[GroupT] = context.SimpleQueue()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(work, workers, measured)) as pool:
         try:
             yield from _as_measured([pool.submit(_carry_out, visit) for visit in visits], measured)
         except BrokenProcessPool as error:
@@ -46,7 +48,7 @@ def run_visits(protocol: Protocol, visits: Sequence[Visit], workers: int) -> Ite
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _as_measured(futures: Sequence[Future[None]], measured: SimpleQueue[Group]) -> Iterator[Group]:
+def _as_measured(futures: Sequence[Future[None]], measured: SimpleQueue[GroupT]) -> Iterator[GroupT]:
     """What workers put into the queue until all futures are done; an exception of a worker is raised here."""
     pending = set(futures)
     while pending or not measured.empty():
@@ -62,20 +64,20 @@ def threads_of_a_worker(workers: int) -> int:
     return max(1, (os.cpu_count() or 1) // workers)
 
 
-_bench: Bench | None = None
-_measured: SimpleQueue[Group] | None = None
+_worker: Worker[Any, Any] | None = None
+_measured: SimpleQueue[Any] | None = None
 
 
-def _begin_worker(protocol: Protocol, workers: int, measured: SimpleQueue[Group]) -> None:
+def _begin_worker(work: Work[Any, Any], workers: int, measured: SimpleQueue[Any]) -> None:
     """Opens the data in a worker process, and keeps the workers from fighting over the cores."""
-    global _bench, _measured  # a worker process has one bench for its whole life
+    global _worker, _measured  # a worker process has one for its whole life
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threads = threads_of_a_worker(workers)
     torch.set_num_threads(threads)
     keep_freed_memory()
     cv2.setNumThreads(threads)
-    _bench, _measured = Bench(protocol), measured
+    _worker, _measured = work.worker(), measured
 
 
 def _end_with_parent() -> None:
@@ -87,7 +89,7 @@ def _end_with_parent() -> None:
 
 
 def _carry_out(visit: Visit) -> None:
-    if _bench is None or _measured is None:
+    if _worker is None or _measured is None:
         raise RuntimeError("a worker process begins with _begin_worker")
-    for group in _bench.carry_out(visit):
+    for group in _worker.carry_out(visit):
         _measured.put(group)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from backend.inference.segmenter import Segmenter
-from backend.pre_annotation.calibration import FOUND_IOU, fit
+from backend.pre_annotation.calibration import FOUND_IOU, SIGNS, fit
 from backend.pre_annotation.class_names import meaning
 from backend.pre_annotation.class_samples import LabelledRegion, samples_of
 from backend.pre_annotation.classifier import NOTHING, Classifier
-from backend.pre_annotation.features import APPEARANCE
+from backend.pre_annotation.features import APPEARANCE, Described
 from backend.pre_annotation.fitting import Samples, train
 from backend.pre_annotation.proposal import ProposeSettings
-from backend.pre_annotation.proposing import Judged, describe, judge
+from backend.pre_annotation.proposing import Judged, clicked, describe, judged_as, seeds_of
 from backend.pre_annotation.training_chips import TrainingChip, class_map
 from converters.whole_file import write_whole
 
@@ -98,35 +98,48 @@ def classifiers(samples: Samples, segmenter: Segmenter, *, seed: int, shipped: b
 
 
 def calibrated(
-    classifier: Classifier,
+    made: Sequence[Classifier],
     chips: Sequence[TrainingChip],
     segmenter: Segmenter,
     work: Work,
     settings: ProposeSettings,
     classes: Callable[[TrainingChip], Sequence[str]],
-) -> Classifier:
-    """The classifier with a calibration fitted on proposals for `chips`. classes: of a chip's set, as a project would have them."""
-    signs: list[NDArray[np.float32]] = []
-    found: list[bool] = []
-    for chip in _shown(chips, f"proposals ({classifier.kind})"):
-        key = f"{chip.name}|{classifier.version}|{settings.sign}"
-        made = work.done("judged", key, lambda chip=chip: _judged(chip, classifier, segmenter, settings, classes(chip)))
-        signs += list(made["signs"].astype(np.float32))
-        found += made["found"].tolist()
-    if not found:
-        return classifier
-    note = f"{len(found)} candidates of {len(chips)} chips, {sum(found)} of them objects of their class"
-    return replace(classifier, calibration=fit(np.stack(signs), found, note))
+) -> list[Classifier]:
+    """The classifiers with calibrations fitted on candidates for `chips`: the same for all, found with the seeds of the first.
+
+    classes: of a chip's set, as a project would have them.
+    """
+    signs: list[list[NDArray[np.float32]]] = [[] for _ in made]
+    found: list[list[bool]] = [[] for _ in made]
+    for chip in _shown(chips, "proposals"):
+        key = f"{chip.name}|{'|'.join(each.version for each in made)}|{settings.sign}"
+        arrays = work.done("judged", key, lambda chip=chip: _judged(chip, made, segmenter, settings, classes(chip)))
+        for number in range(len(made)):
+            signs[number] += list(arrays[f"signs{number}"].astype(np.float32))
+            found[number] += arrays[f"found{number}"].tolist()
+    return [
+        replace(each, calibration=fit(np.stack(own), right, f"{len(right)} candidates of {len(chips)} chips, {sum(right)} of them right"))
+        if right
+        else each
+        for each, own, right in zip(made, signs, found, strict=True)
+    ]
 
 
-def _judged(chip: TrainingChip, classifier: Classifier, segmenter: Segmenter, settings: ProposeSettings, classes: Sequence[str]) -> Arrays:
+def _judged(
+    chip: TrainingChip, made: Sequence[Classifier], segmenter: Segmenter, settings: ProposeSettings, classes: Sequence[str]
+) -> Arrays:
     pixels = chip.pixels(segmenter)
     encoding = segmenter.encode(pixels)
-    described = describe(segmenter, encoding, pixels, kind=classifier.kind)
-    judged = judge(segmenter, encoding, described, classifier, classes, settings)
+    described = describe(segmenter, encoding, pixels, kind=made[0].kind)
+    seeds = seeds_of(described, made[0], classes, settings)
+    found = clicked(segmenter, encoding, described, seeds, settings)
     truth = chip.regions(settings.min_area)
-    signs = np.stack([one.signs for one in judged]) if judged else np.zeros((0, 8), np.float32)
-    return {"signs": signs, "found": np.array([is_found(one, truth) for one in judged], bool)}
+    arrays: Arrays = {}
+    for number, classifier in enumerate(made):
+        judged = judged_as(found, described if classifier.kind == "body" else Described(pixels, None), classifier, classes)
+        arrays[f"signs{number}"] = np.stack([one.signs for one in judged]) if judged else np.zeros((0, len(SIGNS)), np.float32)
+        arrays[f"found{number}"] = np.array([is_found(one, truth) for one in judged], bool)
+    return arrays
 
 
 def is_found(one: Judged, truth: Iterable[LabelledRegion]) -> bool:

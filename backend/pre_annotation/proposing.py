@@ -15,8 +15,8 @@ from backend.inference.segmenter import Segmenter
 from backend.pre_annotation.candidates import Candidate, anywhere, candidates
 from backend.pre_annotation.classifier import Classifier
 from backend.pre_annotation.features import Described, Describes, describe_tiles, shape, tiling
-from backend.pre_annotation.overlaps import disjoint, suppressed
 from backend.pre_annotation.mask_place import MaskPlace
+from backend.pre_annotation.overlaps import disjoint, suppressed
 from backend.pre_annotation.proposal import Proposal, ProposeSettings
 from backend.pre_annotation.seeds import Seed, grid, middles_of_classes, quiet_middles
 from converters.frames import Size
@@ -93,10 +93,20 @@ def judge(
     device: Device = anywhere,
 ) -> list[Judged]:
     """All candidates of a chip with their most probable class; none where the classifier knows none of the classes."""
-    height, width = described.pixels.shape[:2]
-    chip = Size(width, height)
     seeds = seeds_of(described, classifier, classes, settings)
-    found = candidates(segmenter, encoding, seeds, chip, most=settings.most_seeds, min_area=settings.min_area, device=device)
+    return judged_as(clicked(segmenter, encoding, described, seeds, settings, device), described, classifier, classes)
+
+
+def clicked(
+    segmenter: Segmenter, encoding: Any, described: Described, seeds: Sequence[Seed], settings: ProposeSettings, device: Device = anywhere
+) -> list[Candidate]:
+    """The masks that clicks on `seeds` lead to."""
+    height, width = described.pixels.shape[:2]
+    return candidates(segmenter, encoding, seeds, Size(width, height), most=settings.most_seeds, min_area=settings.min_area, device=device)
+
+
+def judged_as(found: Sequence[Candidate], described: Described, classifier: Classifier, classes: Sequence[str]) -> list[Judged]:
+    """Each candidate with its most probable class; none where the classifier knows none of the classes."""
     if not found:
         return []
     features = np.stack([described.of(one.place) for one in found])

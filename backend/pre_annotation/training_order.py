@@ -61,7 +61,7 @@ def carry_out(order: Order) -> dict[str, Any]:
     asked = _for_calibration(chips.training, order, own)
     settings = ProposeSettings(min_area=order.min_area)
     classes = _classes(chips.training)
-    made = [calibrated(each, asked, segmenter, work, settings, lambda chip: classes[chip.source]) for each in made]
+    made = calibrated(made, asked, segmenter, work, settings, lambda chip: classes[chip.source])
     files = [_write(order, each) for each in made]
     card: dict[str, Any] = {
         "files": files,
