@@ -47,6 +47,11 @@ class _Wish:
         """Wishes of one key are one."""
         return self.project, self.after, "" if self.task is None else repr(self.task.get("id"))
 
+    @property
+    def told(self) -> str:
+        """For the log."""
+        return f"what comes after task {self.after}" if self.task is None else f"task {str(self.task.get('id'))[:20]}"
+
 
 class Warmer:
     """Makes tasks ready in a thread of its own, which starts with the first wish. No call waits, and none raises.
@@ -136,10 +141,10 @@ class Warmer:
                 self._fulfil(wish)
             except RSISegError as error:
                 self._count("failed")
-                logger.info("not made ready: %s", error)
+                logger.info("%s is not made ready: %s", wish.told, error)
             except Exception:  # a bug of ours must not end the thread
                 self._count("failed")
-                logger.exception("a task could not be made ready: a bug in this server, please report it")
+                logger.exception("%s could not be made ready: a bug in this server, please report it", wish.told)
 
     def _next(self) -> _Wish:
         """The newest of the urgent wishes, else of all; no longer among them."""
