@@ -145,8 +145,8 @@ class Sessions:
         image = pixels()
         with ExitStack() as turn:
             # The device first: who clicks on this window while we wait for it shall not wait for us.
-            with device.ahead():
-                if not (turn.enter_context(self._turns.try_turn(key)) and turn.enter_context(self.store.try_turn(key))):
+            with device.ahead(), self._turns.try_turn(key) as mine:
+                if not (mine and turn.enter_context(self.store.try_turn(key))):
                     return Ahead.BUSY
                 if self._found(key, again=True) is not None:  # made while we waited
                     return Ahead.READ
@@ -155,8 +155,8 @@ class Sessions:
                         encoding = segmenter.encode(image)
                 except GaveWay:
                     return Ahead.GAVE_WAY
-            self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
-            self.store.put(key, encoding)
+                self.encodings.put((pixel_key, version), encoding, int(encoding.nbytes))
+            self.store.put(key, encoding)  # still the one process that makes it
         return Ahead.ENCODED
 
     def _found(self, key: EncodingKey, *, again: bool = False) -> Any:
