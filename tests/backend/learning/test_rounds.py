@@ -37,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("pictures")
-    return folder, tasks_of(folder, names(7, 3))
+    return folder, tasks_of(folder, names(8, 4))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def begun(home: Home, tiny: Path, pictures: tuple[Path, dict[int, dict[str, Any]
         export.write_text(json.dumps(list(pictures[1].values()) if tasks is None else tasks))
         current = home.versions.current(PROJECT)
         parent = SHIPPED if current is None else current.number
-        order = RoundOrder(PROJECT, home.next_number(), str(tiny), parent, brushes(pictures[1]), 10, False, learning)
+        order = RoundOrder(PROJECT, home.next_number(), str(tiny), parent, brushes(pictures[1]), 12, False, learning)
         return begin(home, order, export, {"1:a", "2:b"})
 
     return start
@@ -69,7 +69,7 @@ def test_better_weights_become_the_version_that_answers_and_the_next_round_learn
 ) -> None:
     record = carry_on(home, begun(), given(BETTER))
     assert record["promoted"] == 1 and record["why"].startswith("promoted: better beyond the interval; 30 held-out objects")
-    assert record["objects"] == brushes(pictures[1]) and record["held out"]["images"] == 3 and record["seconds"] > 0
+    assert record["objects"] == brushes(pictures[1]) and record["held out"]["images"] == 4 and record["seconds"] > 0
     one = home.versions.current(PROJECT)
     assert one is not None and (one.number, one.parent, one.about["round"]) == (1, SHIPPED, 1)
     assert one.about["held out"] == BETTER.as_json()
@@ -106,7 +106,7 @@ def test_only_images_of_the_project_judge(home: Home, begun: Callable[..., Path]
 
 
 def test_too_few_held_out_images_train_nothing(home: Home, begun: Callable[..., Path], pictures: tuple[Path, dict[int, Any]]) -> None:
-    record = carry_on(home, begun(tasks=list(pictures[1].values())[:8]), given(BETTER))
+    record = carry_on(home, begun(tasks=list(pictures[1].values())[:9]), given(BETTER))
     assert record["promoted"] is None and record["verdict"] is None
     assert "on 1 held-out images of the project cannot judge" in record["why"] and "annotate more images" in record["why"]
 
