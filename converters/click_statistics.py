@@ -22,7 +22,8 @@ class AcceptedObject:
 
     way: "clicked" from nothing or from an accepted region; "proposal" that was accepted untouched, "refined proposal" that was clicked on,
     "changed by hand" with the brush; "by hand" without the backend. clicks: all that went into it, 0 where none was needed; a box is one.
-    model, version, cfr: as the backend wrote them, "" for one drawn by hand. annotator: e-mail or number, "unknown" when not said.
+    A proposal may also be a label of another source that was imported as a pre-annotation.
+    model, version, cfr: as the backend wrote them, "" for a region without. annotator: e-mail or number, "unknown" when not said.
     """
 
     class_name: str
@@ -170,7 +171,7 @@ def _object(region: Region, clicks: int, annotation: Annotation) -> AcceptedObje
 
 
 def _way(region: Region, clicks: int) -> Way:
-    if not region.made_by:
+    if not region.made_by and not region.origin.startswith("prediction"):
         return "by hand"
     if clicks:
         return "refined proposal" if region.made_by.get("proposed") or region.made_by.get("refines") == "prediction" else "clicked"

@@ -110,11 +110,14 @@ def test_proposals_untouched_refined_and_changed_by_hand_are_told_apart() -> Non
                 a_region(made_by=made(0, proposed=True), origin="prediction-changed"),
                 a_region(made_by=made(2, proposed=True)),
                 a_region(made_by=made(1, clicks_before=0, refines="prediction")),
+                a_region(origin="prediction"),  # a label that `rsiseg import --labels` brought along
+                a_region(origin="manual"),
             ]
         )
     )["all"]
-    assert (numbers["proposals"], numbers["changed_by_hand"], numbers["refined_proposals"], numbers["clicked"]) == (1, 1, 2, 0)
-    assert numbers["mean"] == 1.5 and numbers["mean_with_proposals"] == 0.75
+    assert (numbers["proposals"], numbers["changed_by_hand"], numbers["refined_proposals"], numbers["clicked"]) == (2, 1, 2, 0)
+    assert numbers["by_hand"] == 1
+    assert numbers["mean"] == 1.5 and numbers["mean_with_proposals"] == 0.6
 
 
 def test_a_mask_that_was_stored_again_as_a_key_point_counts_once() -> None:
