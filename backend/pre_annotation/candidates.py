@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from backend.inference.batching import Request, step_many
 from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter, State
 from backend.pre_annotation.mask_place import MaskPlace
-from backend.pre_annotation.seeds import Seed, uncovered
+from backend.pre_annotation.seeds import Seed, gaps, uncovered
 from backend.pre_annotation.stability import clicked_part, stability
 from converters.frames import Box, Click, Size
 
 BATCH = 4
 """Seeds that are clicked on together: the device is held for so many forward passes at a time."""
-LOOKS = 3
+LOOKS = 2
 """Clicks at its own middle that a mask gets at most until it stays the same."""
 SAME = 0.75
 """IoU from which a mask counts as staying the same."""
@@ -29,6 +29,8 @@ LEAST_STABILITY, LEAST_AGREEMENT = 0.3, 0.3
 """Below these a mask is noise."""
 COVERS = 0.6
 """Stability and agreement from which a mask needs no other seed inside it."""
+GAPS, GAP = 8, 4
+"""Gaps between masks that are clicked on at last: so many at most, of such a radius in px at least."""
 MOST_OF_CHIP = 0.9
 
 Device = Callable[[], AbstractContextManager[object]]
@@ -60,16 +62,17 @@ def drafting(segmenter: Segmenter) -> Segmenter:
 def candidates(
     segmenter: Segmenter, encoding: Any, seeds: Sequence[Seed], chip: Size, *, most: int, min_area: int, device: Device = anywhere
 ) -> list[Candidate]:
-    """The masks that clicks on `seeds` lead to, in their order; seeds on a mask that is sure already are passed over.
+    """The masks that clicks on `seeds`, and then in the gaps between them, lead to; seeds on a mask that is sure already are passed over.
 
     most: seeds that are clicked on. min_area: px. One encoding, some two forward passes for every seed.
     """
     draft = drafting(segmenter)
     covered = np.zeros((chip.height, chip.width), np.bool_)
     found: list[Candidate] = []
-    waiting = islice(uncovered(seeds, covered), most)
+    waiting = islice(chain(uncovered(seeds, covered), islice(gaps(covered, GAP), GAPS)), most)
     while batch := list(islice(waiting, BATCH)):
-        for candidate in _clicked(draft, encoding, batch, chip, min_area, device):
+        known = [one.place for one in found]
+        for candidate in _clicked(draft, encoding, batch, known, chip, min_area, device):
             found.append(candidate)
             if min(candidate.stability, candidate.agreement) >= COVERS:
                 row0, col0, row1, col1 = candidate.place.box
@@ -77,14 +80,19 @@ def candidates(
     return found
 
 
-def _clicked(segmenter: Segmenter, encoding: Any, seeds: Sequence[Seed], chip: Size, min_area: int, device: Device) -> Iterator[Candidate]:
-    """The candidates of seeds that are clicked on together."""
-    places: list[MaskPlace | None] = []
+def _clicked(
+    segmenter: Segmenter, encoding: Any, seeds: Sequence[Seed], known: Sequence[MaskPlace], chip: Size, min_area: int, device: Device
+) -> Iterator[Candidate]:
+    """The candidates of seeds that are clicked on together. known: masks that need no second click."""
     with device():
         states = step_many(segmenter, encoding, [Request((_click(seed),), segmenter.start(encoding)) for seed in seeds])
+    pending: list[MaskPlace] = []
     for seed, state in zip(seeds, states, strict=True):
-        places.append(_part(state, segmenter.threshold, seed, chip, min_area))
-    pending = [place for place in places if place is not None]
+        place = _part(state, segmenter.threshold, seed, chip, min_area)
+        if place is None or stability(state.probability, segmenter.threshold, place) < LEAST_STABILITY / 2:
+            continue
+        if all(place.iou(other) < SAME for other in (*known, *pending)):
+            pending.append(place)
     for look in range(LOOKS):
         if not pending:
             return

@@ -88,13 +88,15 @@ class Classifier:
             **self.calibration.tensors(),
         }
         said = {
+            "format": _FORMAT,
             "kind": self.kind,
             "classes": list(self.classes),
             "weights_of": self.weights_of,
             "shipped": self.shipped,
             "calibration": self.calibration.note,
         }
-        return save(tensors, metadata={"format": _FORMAT, "classifier": json.dumps(said, sort_keys=True)})
+        # One entry: safetensors writes several in an arbitrary order.
+        return save(tensors, metadata={"classifier": json.dumps(said, sort_keys=True)})
 
     def write(self, path: Path) -> None:
         """Into a file that appears whole or not at all; its folder must exist."""

@@ -58,8 +58,8 @@ def train(
         mean=mean,
         scale=scale,
         # Kept in half precision in the file: what was just trained answers as what is read back.
-        hidden=(first.weight.detach().numpy().T.astype(np.float16).astype(np.float32), first.bias.detach().numpy()),
-        out=(last.weight.detach().numpy().T.copy(), last.bias.detach().numpy()),
+        hidden=(np.ascontiguousarray(first.weight.detach().numpy().T.astype(np.float16).astype(np.float32)), first.bias.detach().numpy()),
+        out=(np.ascontiguousarray(last.weight.detach().numpy().T), last.bias.detach().numpy()),
         shipped=shipped,
     )
 

@@ -49,7 +49,7 @@ def quiet_middles(pixels: NDArray[np.uint8], spacing: int, most: int) -> list[Se
     """
     grey = cv2.GaussianBlur(pixels.mean(axis=2).astype(np.float32), (0, 0), 2.0)
     edges = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    quiet = edges < np.percentile(edges, 80)
+    quiet = edges <= np.percentile(edges, 80)
     distance = cv2.distanceTransform(np.pad(quiet, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     found: list[Seed] = []
     while len(found) < most and distance.max() >= 2:
@@ -64,6 +64,22 @@ def uncovered(seeds: Sequence[Seed], covered: NDArray[np.bool_]) -> Iterator[See
     for seed in seeds:
         if not covered[seed]:
             yield seed
+
+
+def gaps(covered: NDArray[np.bool_], least: int) -> Iterator[Seed]:
+    """The middle of the largest area that nothing covers, again and again, until none holds a circle of radius `least` px.
+
+    covered: HxW, looked up when each is asked for; it may grow meanwhile. What was asked for is not asked for again.
+    """
+    tried = np.zeros(covered.shape, np.uint8)
+    while True:
+        free = np.pad(~covered & (tried == 0), 1).astype(np.uint8)
+        distance = cv2.distanceTransform(free, cv2.DIST_L2, 5)[1:-1, 1:-1]
+        row, col = (int(place) for place in np.unravel_index(int(distance.argmax()), distance.shape))
+        if distance[row, col] < least:
+            return
+        yield row, col
+        cv2.circle(tried, (col, row), max(int(distance[row, col]) // 2, least), 1, -1)
 
 
 def _middle(part: NDArray[np.bool_]) -> Seed:

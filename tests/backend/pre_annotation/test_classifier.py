@@ -35,7 +35,7 @@ def test_a_file_answers_as_what_was_written_and_keeps_its_version(tmp_path: Path
     assert bright_or_dark(name="roof").version != classifier.version
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04}", b"\xff" * 40, b'\x02\0\0\0\0\0\0\0{}'])
+@pytest.mark.parametrize("content", [b"", b"\x80\x04}", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0{}"])
 def test_a_file_that_is_none_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "one.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match="no object classifier"):

@@ -62,14 +62,14 @@ def test_a_part_of_the_same_class_is_no_object_but_a_car_on_a_road_is() -> None:
 
 
 def test_no_pixel_is_in_two_masks_and_what_lies_on_another_keeps_all_of_its_own() -> None:
-    road, car, beside = square(0, 0, 40), square(10, 10, 8), square(0, 35, 20)
+    road, car, beside = square(0, 0, 40), square(10, 10, 8), square(0, 35, 24)
     cut = disjoint([road, beside, car], min_area=30)
     assert all(place is not None for place in cut)
     total = sum(place.mask.astype(int) for place in cut if place is not None)
     assert total.max() == 1
     assert cut[2] is not None and cut[2].area == car.area
     assert cut[0] is not None and cut[0].area == road.area - car.area
-    assert cut[1] is not None and cut[1].area == beside.area - 5 * 20
+    assert cut[1] is not None and cut[1].area == beside.area - 5 * 24
 
 
 def test_a_mask_that_better_ones_have_most_of_is_dropped() -> None:

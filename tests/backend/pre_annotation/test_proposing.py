@@ -49,11 +49,12 @@ def test_two_runs_propose_the_same() -> None:
 
 def test_the_threshold_decides_and_scores_come_best_first() -> None:
     pixels = picture()
-    everything = proposed(FakeSegmenter(), pixels, settings=ProposeSettings(spacing=32, min_score=0.0))
-    assert [one.score for one in everything] == sorted((one.score for one in everything), reverse=True)
-    middle = everything[len(everything) // 2].score
-    fewer = proposed(FakeSegmenter(), pixels, settings=ProposeSettings(spacing=32, min_score=middle))
-    assert fewer and all(one.score >= middle for one in fewer) and len(fewer) < len(everything)
+    everything = proposed(FindsWhatIsThere(), pixels, settings=ProposeSettings(spacing=32, min_score=0.0))
+    scores = [one.score for one in everything]
+    assert scores == sorted(scores, reverse=True)
+    assert len(everything) == 4  # the ground too, as the building that it hardly is
+    assert scores[3] < 0.4 < scores[2]
+    assert len(proposed(FindsWhatIsThere(), pixels)) == 3
 
 
 def test_classes_that_the_classifier_does_not_know_give_nothing() -> None:

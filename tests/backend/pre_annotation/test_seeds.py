@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from disks import DISKS, SIDE, picture
 
-from backend.pre_annotation.seeds import grid, middles_of_classes, quiet_middles, uncovered
+from backend.pre_annotation.seeds import gaps, grid, middles_of_classes, quiet_middles, uncovered
 from converters.frames import Size
 
 
@@ -29,10 +29,23 @@ def test_the_middle_of_every_patch_of_a_class_largest_first() -> None:
 
 
 def test_quiet_middles_hit_every_disk_without_a_model() -> None:
-    seeds = quiet_middles(picture(), 24, 40)
+    seeds = quiet_middles(picture(), 24, 200)
     for row, col, radius in DISKS:
         assert any((row - at[0]) ** 2 + (col - at[1]) ** 2 < radius**2 for at in seeds)
     assert all(0 <= row < SIDE and 0 <= col < SIDE for row, col in seeds)
+
+
+def test_gaps_are_asked_for_largest_first_and_none_twice() -> None:
+    covered = np.ones((60, 60), bool)
+    covered[5:35, 5:35] = False
+    covered[45:55, 45:55] = False
+    waiting = gaps(covered, 4)
+    row, col = next(waiting)
+    assert 15 <= row <= 25 and 15 <= col <= 25
+    covered[5:35, 5:35] = True
+    row, col = next(waiting)
+    assert 45 <= row < 55 and 45 <= col < 55
+    assert list(waiting) == []
 
 
 def test_what_is_covered_meanwhile_is_passed_over() -> None:
