@@ -31,6 +31,7 @@ from backend.pre_annotation.proposal import ProposeSettings
 from backend.pre_annotation.proposing import chosen, describe, judge
 from backend.pre_annotation.training_chips import TrainingChip, chips_of, place_of
 from backend.segmenters import registry
+from backend.segmenters.catalogue import WEIGHTS_FOLDER
 from converters.whole_file import write_whole
 
 STOP = 0.9
@@ -132,7 +133,7 @@ def main() -> None:
     cv2.setNumThreads(args.threads)
     segmenter = registry.load(args.model)
     name = segmenter.version.split("@")[0]
-    classifier = Classifiers(Path("runs/none"), args.weights).of(name, "")
+    classifier = Classifiers(Path("runs/none"), args.weights or WEIGHTS_FOLDER).of(name, "")
     assert classifier is not None, "no object classifier in weights/"
     exclude = frozenset(args.exclude.read_text().split()) if args.exclude else frozenset[str]()
     for path in args.data:

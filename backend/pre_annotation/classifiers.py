@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from backend.pre_annotation.classifier import Classifier, read
+from backend.segmenters.catalogue import WEIGHTS_FOLDER
 from converters.errors import RSISegError
 
 logger = logging.getLogger(__name__)
@@ -18,9 +18,12 @@ SHIPPED_APPEARANCE = "objects_appearance.safetensors"
 
 
 class Classifiers:
-    """Classifiers by model and project. folder: where those of projects are kept, shared by all processes of a server."""
+    """Classifiers by model and project. folder: where those of projects are kept, shared by all processes of a server.
 
-    def __init__(self, folder: Path, weights: Path | None = None) -> None:
+    weights: folder of the shipped ones.
+    """
+
+    def __init__(self, folder: Path, weights: Path = WEIGHTS_FOLDER) -> None:
         self._folder = folder / "proposals"
         self._weights = weights
         self._read: dict[Path, tuple[tuple[int, int], Classifier]] = {}
@@ -63,7 +66,7 @@ class Classifiers:
         return known[1]
 
     def _shipped(self, name: str) -> Classifier | None:
-        return _shipped(self._weights or Path(str(files("weights"))), name)
+        return _shipped(self._weights, name)
 
 
 @cache
