@@ -42,10 +42,9 @@ def list_versions(project: int | None, data_dir: Path | None, as_json: bool) -> 
     if not rows:
         click.echo(f"no versions in {versions.folder}: the shipped models answer")
     for row in rows:
+        origin = f"v{row['parent']}" if row["parent"] else "shipped"
         mark = "*" if row["current"] else " "
-        click.echo(
-            f"{mark} project {row['project']}  v{row['version']:<3} from {row['parent'] or 'shipped'}  {row['made']}  {_clicks(row)}"
-        )
+        click.echo(f"{mark} project {row['project']}  v{row['version']:<3} from {origin}  {row['made']}  {_clicks(row)}")
 
 
 @command.command("rollback")
