@@ -31,13 +31,16 @@ def region(
     label: str,
     display: Size,
     meta: Mapping[str, Any],
+    id: str | None = None,
+    note: str | None = None,
 ) -> dict[str, Any] | None:
-    """The region of one answer under a new id, or None when no pixel belongs to the object.
+    """The region of one answer, or None when no pixel belongs to the object.
 
     probability: HxW in 0..1, native px. threshold: a pixel above it belongs to the object.
     target: a BrushLabels tag gets every pixel; a PolygonLabels tag the largest part's outer ring, simplified (`outer_ring`).
     image: name of the Image tag. display: size of the picture in the browser; a mask of another size is brought to it by nearest pixel.
-    meta: kept by Label Studio under `meta.rsiseg` through submit and export.
+    meta: kept by Label Studio under `meta.rsiseg` through submit and export. note: shown to the annotator with the region.
+    id: of the region that the answer takes the place of; None for a new one.
     The region's score is the mean probability of its pixels, 0..1.
     """
     mask = probability > threshold
@@ -45,12 +48,12 @@ def region(
         return None
     score = float(probability[mask].mean(dtype=np.float64))
     said: dict[str, Any] = {
-        "id": f"rsiseg-{uuid.uuid4().hex[:12]}",
+        "id": id or f"rsiseg-{uuid.uuid4().hex[:12]}",
         "label": label,
         "from_name": target.name,
         "to_name": image,
         "score": round(score, 4),
-        "meta": {"rsiseg": dict(meta)},
+        "meta": {"rsiseg": dict(meta), **({"text": [note]} if note else {})},
     }
     if target.type == "BrushLabels":
         return label_studio.brush_region(_to_display(mask, display), **said)

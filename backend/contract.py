@@ -96,7 +96,7 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
         return None
     if not isinstance(context, Mapping) or not isinstance(context.get("result", []), list):
         raise ContractError('the context of the click is not an object with a list "result"; expected what Label Studio 1.23 sends')
-    items = [_mapping(item) for item in context.get("result", [])]
+    items = _without_echoes([_mapping(item) for item in context.get("result", [])])
     if not items:
         return None
     last = items[-1]
@@ -115,6 +115,12 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
     box = _upright_box(last, display) if kind == BOX else None
     label, tags = _class_and_tags([item for item in group if item is last or _same_id(item, last)], kind, config)
     return Prompt(points, label, tags, str(last.get("to_name") or tags[0].to_name), display, box)
+
+
+def _without_echoes(items: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A point that was made while the label of a brush was chosen too, as after a click that selected a mask, comes again as a brush."""
+    prompts = {item.get("id") for item in items if item.get("type") in (POINTS, BOX)} - {None}
+    return [item for item in items if item.get("type") in (POINTS, BOX) or item.get("id") not in prompts]
 
 
 def checked_task(task: object) -> Mapping[str, Any]:
@@ -232,6 +238,11 @@ def target_tag(config: LabelConfig, prompt: Prompt, output: str | None) -> Contr
         f"the label {_shown(prompt.label)} is in no {' or '.join(wanted)} of the image {_shown(prompt.image)} ({looked_at}); "
         "add a Label of that value to one of them in the label config"
     )
+
+
+def shape_of(tag: ControlTag) -> str:
+    """"brush" or "polygon", of a `target_tag`."""
+    return next(shape for shape, kind in TARGET_TYPES.items() if kind == tag.type)
 
 
 def image_field(config: LabelConfig, prompt: Prompt) -> str:

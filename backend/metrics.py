@@ -24,6 +24,10 @@ class Metrics:
         self.steps = Counter(
             "rsiseg_steps_total", "Clicks computed by a segmenter; undone and repeated clicks cost none.", ["model"], registry=own
         )
+        self.over_limit = Counter(
+            "rsiseg_over_20_clicks_total", "Answers to clicks beyond an object's 20th, the study's limit.", ["model"], registry=own
+        )
+        self.corrected = Counter("rsiseg_corrected_total", "Answers that correct a region that was there.", ["source"], registry=own)
         self.seconds = Histogram("rsiseg_click_seconds", "Time to answer a click, seconds.", buckets=_SECONDS, registry=own)
         self.webhooks = Counter("rsiseg_webhooks_total", "Webhook calls by action.", ["action"], registry=own)
         self.disk = Counter("rsiseg_disk_cache_total", "Encodings on disk: hit, miss, written, damaged.", ["outcome"], registry=own)

@@ -9,14 +9,17 @@ from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 from backend import answer, contract
+from backend.drawn import DRAFT
+from backend.existing import Existing, Place
 from backend.imagery import TaskImage
 from backend.ml_library import LabelStudioMLBase
 from backend.model_pool import LoadedModel
 from backend.project_store import read_extra_params
 from backend.runtime import Runtime, make_runtime
-from backend.session import Outcome, SessionKey
+from backend.session import Outcome, SessionKey, mask_hash
 from backend.settings import settings_from
 from backend.tag_settings import PredictionSettings, prediction_settings
+from converters.click_statistics import LIMIT
 from converters.errors import RSISegError
 from converters.frames import Box, Click
 from converters.label_config import parse
@@ -121,8 +124,13 @@ class RSISegModel(LabelStudioMLBase):
         model = runtime.models.get(name, self._project).refined(settings.refinement)
         if box is not None and not model.segmenter.takes_boxes:
             clicks = (box.centre,)
-        outcome = self._outcome(runtime, image, clicks, box, model, settings)
+        place = Place(self._project, task.get("id"), prompt.image, prompt.label)
+        there = runtime.existing.under(clicks[0], place, task, image.chip) if settings.corrects and clicks and box is None else None
+        if there is not None:
+            target = contract.target_tag(config, prompt, there.shape)
+        outcome = self._outcome(runtime, image, clicks, box, model, settings, there)
         runtime.metrics.steps.labels(name).inc(outcome.steps)
+        total = len(clicks) + (there.clicks if there else 0)
         region = answer.region(
             outcome.state.probability,
             model.segmenter.threshold,
@@ -137,12 +145,25 @@ class RSISegModel(LabelStudioMLBase):
                 "cfr": str(settings.refinement.cascade),
                 **({"fbrs": settings.refinement.fbrs} if settings.refinement.fbrs else {}),
                 **({"box": True} if box else {}),
+                **({"refines": there.source, "clicks_before": there.clicks} if there else {}),
+                **({"proposed": True} if there and there.proposed else {}),
             },
+            id=there.id if there else None,
+            note=_note(total),
         )
-        found = _told(prompt, clicks, name, outcome)
+        if total > LIMIT:
+            runtime.metrics.over_limit.labels(name).inc()
+        found = _told(prompt, clicks, name, outcome, there)
         if region is None:
             logger.info("task %s: %s: no pixel belongs to the object", task.get("id"), found)
             return contract.entry([], score=0.0, model_version=model.version)
+        if there is not None:
+            runtime.metrics.corrected.labels(there.source).inc()
+        if settings.corrects:
+            mask = outcome.state.probability > model.segmenter.threshold
+            shape = contract.shape_of(target)
+            source, proposed = (there.source, there.proposed) if there else (DRAFT, False)
+            runtime.existing.answered(place, Existing(region["id"], mask, shape, source, total, proposed))
         logger.info("task %s: %s", task.get("id"), found)
         return contract.entry([region], score=region["score"], model_version=model.version)
 
@@ -154,14 +175,22 @@ class RSISegModel(LabelStudioMLBase):
         box: Box | None,
         model: LoadedModel,
         settings: PredictionSettings,
+        there: Existing | None,
     ) -> Outcome:
         pixels = runtime.imagery.pixel_key(image, settings.recipes(model.segmenter.recipes))
         return runtime.sessions.outcome(
-            SessionKey(pixels, model.plain, box=box, refinement=settings.refinement.suffix),
+            SessionKey(
+                pixels,
+                model.plain,
+                initial_mask=mask_hash(there.mask) if there else "",
+                box=box,
+                refinement=settings.refinement.suffix,
+            ),
             clicks,
             segmenter=model.segmenter,
             device=model.device,
             pixels=lambda: runtime.imagery.pixels(image, pixels),
+            initial_mask=there.mask if there else None,
         )
 
     def _nothing(self, runtime: Runtime) -> dict[str, Any]:
@@ -180,8 +209,17 @@ def default_runtime() -> Runtime:
     return make_runtime(settings_from())
 
 
-def _told(prompt: contract.Prompt, clicks: tuple[Click, ...], name: str, outcome: Outcome) -> str:
+def _note(clicks: int) -> str | None:
+    """What the annotator reads beside an object that takes too long."""
+    if clicks <= LIMIT:
+        return None
+    return f"{clicks} clicks on one object; beyond {LIMIT} more of them hardly help: draw the rest with brush and eraser, or begin anew"
+
+
+def _told(prompt: contract.Prompt, clicks: tuple[Click, ...], name: str, outcome: Outcome, there: Existing | None) -> str:
     what = "1 click" if len(clicks) == 1 else f"{len(clicks)} clicks"
     if prompt.box is not None:
         what = "a click at the centre of a box (this model reads no boxes)" if clicks else "a box"
+    if there is not None:
+        what += f" on a region of a {there.source}"
     return f"{prompt.label}, {what} from {' with '.join(tag.name for tag in prompt.tags)}, {name}, {outcome.steps} computed"

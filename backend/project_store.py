@@ -19,7 +19,7 @@ from converters.whole_file import write_whole
 logger = logging.getLogger(__name__)
 
 # As on the smart tag (`model_name` and so on), with or without the prefix; `model` alone means its name.
-KEYS = ("name", "output", "bands", "cfr", "cfr_clicks", "fbrs", "propose", "propose_score")
+KEYS = ("name", "output", "bands", "cfr", "cfr_clicks", "fbrs", "correct", "propose", "propose_score")
 
 
 class ProjectStore:
@@ -40,7 +40,7 @@ class ProjectStore:
         return {key: value for key, value in kept.items() if key in KEYS and isinstance(value, str)} if isinstance(kept, dict) else {}
 
     def of_number(self, number: int) -> dict[str, str]:
-        """The settings kept for the project of that number, whose full name an event does not carry: the newest, should there be several."""
+        """The settings kept for the project of that number, whose full name an event does not carry; of several the newest."""
         found = [path for path in self._folder.glob(f"{number}.*") if re.fullmatch(rf"{number}(\.\d+)?\.json", path.name)]
         return self.get(max(found, key=lambda path: path.stat().st_mtime_ns).name.removesuffix(".json")) if found else {}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from backend.encoding_store import EncodingStore, NoStore
+from backend.existing import ExistingRegions
 from backend.imagery import Imagery, Resolves
 from backend.learning.inbox import Inbox
 from backend.learning.queues import queue_of
@@ -45,6 +46,7 @@ class Runtime:
     metrics: Metrics
     versions: Versions
     inbox: Inbox
+    existing: ExistingRegions = field(default_factory=ExistingRegions)
     warmer: Warmer = field(default_factory=Warmer)
     proposer: Proposer | None = None
 

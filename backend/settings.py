@@ -7,6 +7,7 @@
 | RSISEG_MODEL | registry name or .safetensors file of the model that no project or tag overrides |
 | RSISEG_CFR, RSISEG_CFR_CLICKS | refinement that no project or tag overrides: `off`, `4`, `auto:4`; of the first `1` clicks or `all` |
 | RSISEG_FBRS | `off`, `b` or `c`: f-BRS likewise; not together with CFR |
+| RSISEG_CORRECT | `on`: a click on a region that is there already corrects it; `off`: every click is about a new object |
 | RSISEG_PROPOSE | proposals before anyone clicked: `off`; `batch`, where predictions of tasks are asked for; `on`, on opening a task too |
 | RSISEG_PROPOSE_SCORE | the least score of a proposal, 0 to 1 (docs/preannotation.md) |
 | RSISEG_DEVICE | `auto`, `cpu`, `cuda`, `cuda:1` ... |
@@ -34,6 +35,7 @@ from backend.errors import ContractError, UsageError
 from backend.inference.refinement import Refinement
 from backend.segmenters.precision import AUTO, CHOICES
 
+SWITCH = ("on", "off")
 PROPOSE = ("off", "batch", "on")
 FOLDER_VARIABLES = ("RSISEG_ROOT", "RSISEG_DOCUMENT_ROOT", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT")
 
@@ -50,6 +52,7 @@ class ServerSettings:
     cfr: str = "off"
     cfr_clicks: str = "1"
     fbrs: str = "off"
+    correct: str = "on"
     propose: str = "batch"
     propose_score: float = 0.4
     device: str = "auto"
@@ -78,6 +81,8 @@ class ServerSettings:
             Refinement.parse(self.cfr, self.cfr_clicks, self.fbrs)
         except ContractError as error:
             raise UsageError(f"the server's own refinement (--cfr, --cfr-clicks, --fbrs) cannot be used: {error}") from None
+        if self.correct not in SWITCH:
+            raise UsageError(f"correct is {self.correct!r} (--correct); expected one of {', '.join(SWITCH)}")
         if self.propose not in PROPOSE:
             raise UsageError(f"propose is {self.propose!r} (--propose); expected one of {', '.join(PROPOSE)}")
         if not 0 <= self.propose_score <= 1:
@@ -91,7 +96,7 @@ class ServerSettings:
     @property
     def prediction(self) -> Mapping[str, str]:
         """What `prediction_settings` takes from the server where neither tag nor project says anything."""
-        return {"cfr": self.cfr, "cfr_clicks": self.cfr_clicks, "fbrs": self.fbrs}
+        return {"cfr": self.cfr, "cfr_clicks": self.cfr_clicks, "fbrs": self.fbrs, "correct": self.correct}
 
     @property
     def cache_bytes(self) -> int:
@@ -111,7 +116,19 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> ServerSettings:
         return next((environ[name] for name in names if environ.get(name)), None)
 
     given: dict[str, object] = {}
-    for name in ("host", "model", "cfr", "cfr_clicks", "fbrs", "propose", "device", "precision", "basic_auth_user", "basic_auth_password"):
+    for name in (
+        "host",
+        "model",
+        "cfr",
+        "cfr_clicks",
+        "fbrs",
+        "correct",
+        "propose",
+        "device",
+        "precision",
+        "basic_auth_user",
+        "basic_auth_password",
+    ):
         given[name] = text(f"RSISEG_{name.upper()}")
     for name in ("port", "workers", "threads", "cache_mb", "disk_cache_mb", "warm_tasks"):
         given[name] = _whole_number(f"RSISEG_{name.upper()}", text(f"RSISEG_{name.upper()}"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backend.errors import ContractError
 from backend.inference.refinement import OFF, Refinement
+from backend.settings import SWITCH
 from converters.bands import parse_bands
 
 OUTPUTS = ("brush", "polygon")
@@ -18,12 +19,14 @@ class PredictionSettings:
 
     model: registry name, None for the server's own. output: "brush", "polygon", or None for what the label config offers.
     recipe: letters of the bands to read, None for the model's own recipes. refinement: how clicks are refined.
+    corrects: whether a click on a region that is there already corrects it.
     """
 
     model: str | None = None
     output: str | None = None
     recipe: tuple[str, ...] | None = None
     refinement: Refinement = OFF
+    corrects: bool = True
 
     def recipes(self, of_model: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
         """The band recipes to try. Raises ContractError when the wanted one has another number of bands than the model reads."""
@@ -42,8 +45,8 @@ def prediction_settings(
 ) -> PredictionSettings:
     """Settings of one click.
 
-    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`, `model_cfr_clicks`, `model_fbrs`); they win,
-        each on its own.
+    attributes: of the smart tag (`model_name`, `model_output`, `model_bands`, `model_cfr`, `model_cfr_clicks`, `model_fbrs`,
+        `model_correct`); they win, each on its own.
     project: of `ProjectStore`, the same names without `model_`. server: likewise, for what neither says; what nobody says is off.
     Raises ContractError for a value without a meaning. Whether the model exists is the registry's to say.
     """
@@ -57,10 +60,14 @@ def prediction_settings(
         raise ContractError(
             f'model_output is "{output}"; expected {" or ".join(OUTPUTS)}; correct the smart tag or the project\'s extra params'
         )
+    correct = value("correct") or "on"
+    if correct not in SWITCH:
+        raise ContractError(f'model_correct is "{correct}"; expected on or off; correct the smart tag or the project\'s extra params')
     bands = value("bands")
     return PredictionSettings(
         model=value("name"),
         output=output,
         recipe=None if bands is None else parse_bands(bands),
         refinement=Refinement.parse(value("cfr") or "off", value("cfr_clicks") or "1", value("fbrs") or "off"),
+        corrects=correct == "on",
     )
