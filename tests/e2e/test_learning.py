@@ -186,7 +186,7 @@ def test_a_promoted_version_is_listed_answers_the_next_click_and_is_rolled_back(
     said = requests.get(studio.running["backend_url"] + "/versions", timeout=60).json()
     assert said["current"][str(project.id)] == answer["model_version"]
     project.ask("GET", f"/api/ml/{project.backend['id']}")  # has Label Studio call /setup
-    assert project.backend["model_version"] == answer["model_version"]
+    assert project.backend["model_version"].startswith(answer["model_version"]), "what /setup names may say more, of proposals"
     assert click_on_demo(studio) == catalogue.shipped().version(model), "other projects go on with the shipped weights"
 
     done = CliRunner().invoke(versions_command, ["rollback", *words, "--json"])
