@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from backend.pre_annotation.class_samples import ClassMap, LabelledRegion
 from backend.pre_annotation.mask_place import MaskPlace
 from backend.training.validation_split import Part, larger_picture, split
 from converters.chips import PixelWindow
-from converters.labelled_objects import LabelledImage, LabelledObject, LabelledSet, whole
+from converters.labelled_objects import LabelledImage, LabelledObject, whole
 
 CHIP = 600
 """Native px of a chip's side at most: larger images are cut."""
@@ -79,21 +79,25 @@ class Chips:
     notes: tuple[str, ...]
 
 
-def open_set(path: Path, source: Source) -> LabelledSet:
-    """A set, opened as bench opens it."""
-    return replace(source, data=path).open()
-
-
-def chips_of(paths: Sequence[Path], exclude: frozenset[str], *, limit: int | None, seed: int) -> Chips:
+def chips_of(
+    paths: Sequence[Path],
+    exclude: frozenset[str],
+    *,
+    limit: int | None,
+    seed: int,
+    roots: tuple[Path, ...] = (),
+    document_root: Path | None = None,
+) -> Chips:
     """The chips of labelled sets. exclude: names of images to leave out, with or without their ending.
 
-    limit: of training chips of each set, drawn with `seed`, and likewise of held-out ones. Raises UsageError where nothing is left.
+    limit: of training chips of each set, drawn with `seed`, and likewise of held-out ones. roots, document_root: as in
+    `data_source.Source`, for Label Studio exports. Raises UsageError where nothing is left.
     """
     training: list[TrainingChip] = []
     held_out: list[TrainingChip] = []
     notes: list[str] = []
     for path in paths:
-        found = Source(path).open()
+        found = Source(path, roots=roots, document_root=document_root).open()
         images = [image for image in found.images if not {image.name, Path(image.name).stem} & exclude]
         name = path.parent.name if path.suffix else path.name
         parted = split([Part(larger_picture(image), image.name, image.name) for image in images], name)

@@ -41,13 +41,15 @@ class Order:
     work: Path
     seed: int
     device: str
+    roots: tuple[Path, ...] = ()
+    document_root: Path | None = None
 
 
 def carry_out(order: Order) -> dict[str, Any]:
     """Trains and writes; returns the card. Raises UsageError for too little data."""
     segmenter = registry.load(order.model, device=order.device)
     work = Work(order.work, f"{segmenter.version}|features 2")
-    chips = chips_of(order.data, order.exclude, limit=order.limit, seed=order.seed)
+    chips = chips_of(order.data, order.exclude, limit=order.limit, seed=order.seed, roots=order.roots, document_root=order.document_root)
     own = order.project is not None
     learned = [chip for chip in chips.training if own or not chip.for_calibration]
     samples = collect(learned, segmenter, work, min_area=order.min_area, seed=order.seed, own_words=own)
