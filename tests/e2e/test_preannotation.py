@@ -34,10 +34,12 @@ class Studio:
         return answer.json() if answer.content else None
 
     def project(self) -> tuple[int, list[int]]:
-        """A project with the interface, tasks and storage of the first, none of them annotated."""
+        """A project with the interface and storage of the first and its two smallest tasks, not annotated: chips take their time on a CPU."""
         first = self.call("get", "/api/projects/1")
         made = self.call("post", "/api/projects", json={"title": "proposals", "label_config": first["label_config"]})["id"]
-        tasks = [{"data": task["data"]} for task in self.call("get", "/api/tasks?project=1&page_size=100")["tasks"]]
+        there = self.call("get", "/api/tasks?project=1&page_size=100")["tasks"]
+        smallest = sorted(there, key=lambda task: task["data"]["window"][2] * task["data"]["window"][3])[:2]
+        tasks = [{"data": task["data"]} for task in smallest]
         for storage in self.call("get", "/api/storages/localfiles?project=1"):
             kept = {key: storage[key] for key in ("path", "title", "use_blob_urls", "regex_filter")}
             self.call("post", "/api/storages/localfiles", json={**kept, "project": made})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backend.evaluation.noc import clicks_needed
-from backend.evaluation.robot import annotate
+from backend.evaluation.robot import annotate, annotate_many
 from backend.inference.segmenter import State
+from backend.segmenters import registry
 from converters.frames import Click
 
 
@@ -122,3 +123,17 @@ def test_the_threshold_is_the_segmenters_own() -> None:
     strict = Oracle((square() == 1) * 0.6)
     strict.threshold = 0.7
     assert annotate(strict, IMAGE, square()).ious == (0.0,) * 20
+
+
+def test_starting_from_a_mask_counts_its_iou_before_any_click_and_may_need_none(one_thread) -> None:
+    """The object is a square; of two starts one is perfect and one has half of it."""
+    segmenter = registry.load("vitclick_tiny")
+    encoding = segmenter.encode(np.zeros((64, 64, 3), np.uint8))
+    gt = np.zeros((64, 64), np.int8)
+    gt[16:48, 16:48] = 1
+    half = gt > 0
+    half[:, 32:] = False
+    perfect, part, nothing = annotate_many(segmenter, encoding, [gt, gt, gt], max_clicks=2, stop_at=0.9, initial_masks=[gt > 0, half, None])
+    assert (perfect.started_at, perfect.clicks, perfect.ious) == (1.0, (), ())
+    assert part.started_at == 0.5 and part.clicks[0][0] and part.clicks[0][2] >= 32, "the first click is where the mask lacks most"
+    assert nothing.started_at == 0.0 and nothing.clicks[0] != part.clicks[0]
