@@ -34,7 +34,7 @@ class Studio:
         return answer.json() if answer.content else None
 
     def project(self) -> tuple[int, list[int]]:
-        """A project with the interface and storage of the first and its two smallest tasks, not annotated: chips take their time on a CPU."""
+        """A project with the interface and storage of the first and its two smallest tasks, which are quickest."""
         first = self.call("get", "/api/projects/1")
         made = self.call("post", "/api/projects", json={"title": "proposals", "label_config": first["label_config"]})["id"]
         there = self.call("get", "/api/tasks?project=1&page_size=100")["tasks"]
