@@ -52,7 +52,7 @@ class Place:
     """Where someone clicks. project, task: as Label Studio names them. image: the Image tag. label: the class of the click."""
 
     project: str
-    task: object
+    task: str
     image: str
     label: str
 

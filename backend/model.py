@@ -12,6 +12,7 @@ from backend import answer, contract
 from backend.drawn import DRAFT
 from backend.existing import Existing, Place
 from backend.imagery import TaskImage
+from backend.inference.correction import Correction
 from backend.ml_library import LabelStudioMLBase
 from backend.model_pool import LoadedModel
 from backend.project_store import read_extra_params
@@ -124,7 +125,7 @@ class RSISegModel(LabelStudioMLBase):
         model = runtime.models.get(name, self._project).refined(settings.refinement)
         if box is not None and not model.segmenter.takes_boxes:
             clicks = (box.centre,)
-        place = Place(self._project, task.get("id"), prompt.image, prompt.label)
+        place = Place(self._project, str(task.get("id")), prompt.image, prompt.label)
         there = runtime.existing.under(clicks[0], place, task, image.chip) if settings.corrects and clicks and box is None else None
         if there is not None:
             target = contract.target_tag(config, prompt, there.shape)
@@ -187,7 +188,7 @@ class RSISegModel(LabelStudioMLBase):
                 refinement=settings.refinement.suffix,
             ),
             clicks,
-            segmenter=model.segmenter,
+            segmenter=Correction(model.segmenter) if there else model.segmenter,
             device=model.device,
             pixels=lambda: runtime.imagery.pixels(image, pixels),
             initial_mask=there.mask if there else None,
