@@ -16,6 +16,7 @@ import argparse
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,21 @@ SCORES = (0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 def measure(
-    chip: TrainingChip, classes: list[str], segmenter: Segmenter, classifier: Classifier, objects: int, seed: int
+    chip: TrainingChip,
+    classes: list[str],
+    segmenter: Segmenter,
+    classifier: Classifier,
+    objects: int,
+    seed: int,
+    renamed: dict[str, str],
 ) -> dict[str, Any]:
     """One chip's record."""
     settings = ProposeSettings()
     pixels = chip.pixels(segmenter)
-    truth = chip.image.objects(settings.min_area, chip.window)
+    truth = [
+        replace(each, class_name=renamed.get(each.class_name, each.class_name))
+        for each in chip.image.objects(settings.min_area, chip.window)
+    ]
     places = [place_of(each) for each in truth]
     started = time.perf_counter()
     encoding = segmenter.encode(pixels)
@@ -115,6 +125,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--exclude", type=Path)
     parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--call", action="append", default=[], metavar="CLASS=NAME", help="what a project would call a class of the set")
     parser.add_argument("--limit", type=int, help="chips of each set")
     parser.add_argument("--objects", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
@@ -140,14 +151,15 @@ def main() -> None:
         # The training limit is of no meaning here: what is held out does not depend on it.
         found = chips_of([path], exclude, limit=None, seed=args.seed)
         chips = list(found.held_out) if args.held_out else [*found.training, *found.held_out]
-        classes = sorted({each.class_name for chip in chips for each in chip.image.objects(1, chip.window)})
+        renamed = dict(each.split("=", 1) for each in args.call)
+        classes = sorted({renamed.get(each.class_name, each.class_name) for chip in chips for each in chip.image.objects(1, chip.window)})
         if args.limit is not None and len(chips) > args.limit:
             chips = [chips[number] for number in sorted(random.Random(args.seed).sample(range(len(chips)), args.limit))]
         known = {record["chip"] for record in done}
         for chip in chips:
             if chip.name in known:
                 continue
-            done.append(measure(chip, classes, segmenter, classifier, args.objects, args.seed))
+            done.append(measure(chip, classes, segmenter, classifier, args.objects, args.seed, renamed))
             document = {
                 "model": segmenter.version,
                 "classifier": classifier.version,
