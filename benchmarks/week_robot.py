@@ -143,8 +143,8 @@ class _Watched:
         self.masks: list[NDArray[np.bool_]] = []
         self.threshold = segmenter.threshold
 
-    def start(self, encoding: Any) -> State:
-        return self._segmenter.start(encoding)
+    def start(self, encoding: Any, *words: Any) -> State:
+        return self._segmenter.start(encoding, *words)
 
     def step(self, encoding: Any, clicks: Any, state: State) -> State:
         found = self._segmenter.step(encoding, clicks, state)

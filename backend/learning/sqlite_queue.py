@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from backend.errors import UsageError
@@ -43,12 +44,14 @@ ON CONFLICT (project) DO UPDATE SET
 class SqliteQueue:
     """See `queue.Queue`. A row is a project; `ticket` is 0 while it waits, else the number of the taking; `free_from` ends its lease.
 
-    clock: seconds, the same for all processes. Every call opens the file anew: it is used from threads and after forks.
+    clock: seconds, the same for all processes. Every thread of every process keeps a connection of its own: closing the last one of a
+    file writes its log back, which takes longer than all else here.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
+        self._own = threading.local()
 
     def put(self, check: Check) -> None:
         """As in `Queue`; a new project is not added where MOST_PROJECTS wait."""
@@ -117,17 +120,37 @@ class SqliteQueue:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction of its own, begun as one that writes, so that two processes never wait for each other in a ring."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
-                # WAL: a writer does not wait for the disk with every commit; a power cut may lose the last events, never the file.
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(_SCHEMA)
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
                 yield connection
-                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
+            self._own.found = None
             raise UsageError(
                 f"the queue {self._path} cannot be used ({error}); expected a file that may be written to; "
                 "delete a damaged one: what waits in it is asked for again with the next annotation"
             ) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's own; another one after a fork, and where the file was deleted or replaced."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        found = getattr(self._own, "found", None)
+        if found is not None and found[0] == (os.getpid(), self._inode()):
+            return found[1]
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        # WAL: a writer does not wait for the disk with every commit; a power cut may lose the last events, never the file.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(_SCHEMA)
+        self._own.found = ((os.getpid(), self._inode()), connection)
+        return connection
+
+    def _inode(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
