@@ -59,7 +59,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    existing: Existing
+    """first: the first click of the prompt that was answered. base: the region that it corrected, None for a new object."""
+
+    first: Click
+    base: Existing | None
+    region: Existing
     at: float
 
 
@@ -78,10 +82,15 @@ class ExistingRegions:
     def under(self, click: Click, place: Place, task: Mapping[str, Any], chip: Chip) -> Existing | None:
         """The region of the click's class that the click falls on, the smallest where there are several; None for a new object.
 
-        click: in native px of the window. A region that an answer of the last seconds corrected is taken as that answer left it. A negative
-        click may fall on an answer that is in no draft yet: a new object does not begin with one.
+        click: the first of the prompt, in native px of the window. A prompt that goes on keeps what it began with. Otherwise a region that
+        an answer of the last seconds corrected is taken as that answer left it, accepted or not: nothing tells. A negative click may fall
+        on an answer that is in no draft yet: a new object does not begin with one.
         """
-        fresh = self._fresh(place)
+        answers = self._recent(place)
+        for answer in answers:
+            if answer.first == click:
+                return answer.base
+        fresh = {answer.region.id: answer.region for answer in answers}
         found: list[Existing] = []
         for one in drawn(task, place.image):
             region = one.region
@@ -94,20 +103,20 @@ class ExistingRegions:
         pixel = _pixel(click, chip)
         return min((one for one in found if one.mask[pixel]), key=lambda one: int(np.count_nonzero(one.mask)), default=None)
 
-    def answered(self, place: Place, region: Existing) -> None:
-        """Remember what was answered."""
+    def answered(self, place: Place, first: Click, base: Existing | None, region: Existing) -> None:
+        """Remember what was answered to a prompt that began with the click `first`; base: the region that it corrected."""
         with self._lock:
-            self._answers[place, region.id] = _Answer(region, self._clock())
+            self._answers[place, region.id] = _Answer(first, base, region, self._clock())
             self._answers.move_to_end((place, region.id))
             while len(self._answers) > _ANSWERS:
                 self._answers.popitem(last=False)
 
-    def _fresh(self, place: Place) -> dict[str, Existing]:
+    def _recent(self, place: Place) -> list[_Answer]:
         least = self._clock() - AUTOSAVE_SECONDS
         with self._lock:
             for key in [key for key, answer in self._answers.items() if answer.at < least]:
                 del self._answers[key]
-            return {id: answer.existing for (where, id), answer in self._answers.items() if where == place}
+            return [answer for (where, _), answer in self._answers.items() if where == place]
 
     def _covering(self, one: Drawn, click: Click, chip: Chip) -> Iterator[Existing]:
         """The region, if it is one of this chip and holds the clicked pixel."""

@@ -160,11 +160,11 @@ class RSISegModel(LabelStudioMLBase):
             return contract.entry([], score=0.0, model_version=model.version)
         if there is not None:
             runtime.metrics.corrected.labels(there.source).inc()
-        if settings.corrects:
+        if settings.corrects and clicks:
             mask = outcome.state.probability > model.segmenter.threshold
             shape = contract.shape_of(target)
             source, proposed = (there.source, there.proposed) if there else (DRAFT, False)
-            runtime.existing.answered(place, Existing(region["id"], mask, shape, source, total, proposed))
+            runtime.existing.answered(place, clicks[0], there, Existing(region["id"], mask, shape, source, total, proposed))
         logger.info("task %s: %s", task.get("id"), found)
         return contract.entry([region], score=region["score"], model_version=model.version)
 

@@ -70,7 +70,8 @@ class FakeSegmenter:
             self.overlaps += self._running > 1
             self.steps.append(tuple(clicks))
         time.sleep(self.seconds)
-        assert len(state.memory) in {len(clicks) - 1, len(clicks)}, "the state before the last click, or of an earlier pass of it"
+        known = {len(clicks) - 1, len(clicks)} | ({0} if len(clicks) == 2 and state.probability.any() else set())
+        assert len(state.memory) in known, "the state before the last click, or of an earlier pass of it, or a mask with an anchor"
         last = clicks[-1]
         height, width = encoding.image.shape[:2]
         rows, cols = np.mgrid[:height, :width] + 0.5
@@ -81,4 +82,4 @@ class FakeSegmenter:
         probability.setflags(write=False)
         with self._lock:
             self._running -= 1
-        return State(probability, memory=(*state.memory[: len(clicks) - 1], last))
+        return State(probability, memory=tuple(clicks))

@@ -68,12 +68,12 @@ class Server:
         config: str = config(),
         project: str = "3.1795327615",
         context: Any = ...,
+        **of_task: Any,
     ) -> dict[str, Any]:
-        """The one entry that answers a click. context: instead of the points."""
+        """The one entry that answers a click. context: instead of the points. of_task: such as `drafts`."""
+        picture = {"image": f"{LABEL_STUDIO}/data/local-files/?d=imgs/sq600.png"}
         body = {
-            "tasks": [
-                {"id": 4, "data": data or {"image": f"{LABEL_STUDIO}/data/local-files/?d=imgs/sq600.png"}, "drafts": [], "annotations": []}
-            ],
+            "tasks": [{"id": 4, "data": data or picture, "drafts": [], "annotations": [], **of_task}],
             "project": project,
             "label_config": config,
             "params": {"login": None, "password": None, "context": {"result": points} if context is ... else context},

@@ -1,0 +1,105 @@
+"""Correcting a given mask: only the clicked change is taken, and a network is never asked with a negative click alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import FakeSegmenter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from backend.inference.correction import Correction, anchor
+from backend.inference.segmenter import State
+from converters.frames import Click
+
+IMAGE = np.zeros((100, 120, 3), np.uint8)
+
+
+def rectangle(rows: slice, cols: slice) -> np.ndarray:
+    mask = np.zeros((100, 120), bool)
+    mask[rows, cols] = True
+    return mask
+
+
+class Repainter(FakeSegmenter):
+    """Answers every click with the same map, whatever the mask was."""
+
+    def __init__(self, answer: np.ndarray) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[tuple[Click, ...]] = []
+        self.read: list[np.ndarray] = []
+
+    def step(self, encoding, clicks, state):
+        self.asked.append(tuple(clicks))
+        self.read.append(state.probability)
+        return State(self.answer.astype(np.float32) * np.float32(0.9), memory=tuple(clicks))
+
+
+def corrected(segmenter: FakeSegmenter, mask: np.ndarray, *clicks: Click) -> np.ndarray:
+    one = Correction(segmenter)
+    encoding = one.encode(IMAGE)
+    state = one.start(encoding, mask)
+    for count in range(1, len(clicks) + 1):
+        state = one.step(encoding, clicks[:count], state)
+    return state.probability > one.threshold
+
+
+def click(row: float, col: float, positive: bool = True) -> Click:
+    return Click(row=row + 0.5, col=col + 0.5, positive=positive)
+
+
+def test_only_the_change_that_was_clicked_on_is_taken() -> None:
+    mask = rectangle(slice(20, 60), slice(20, 60))
+    wing, far = rectangle(slice(20, 40), slice(60, 80)), rectangle(slice(80, 90), slice(80, 90))
+    found = (mask & ~rectangle(slice(20, 30), slice(20, 30))) | wing | far
+    assert np.array_equal(corrected(Repainter(found), mask, click(30, 70)), mask | wing)
+    lost = rectangle(slice(20, 30), slice(20, 30))
+    assert np.array_equal(corrected(Repainter(found), mask, click(25, 25, positive=False)), mask & ~lost)
+
+
+def test_a_click_that_the_network_does_not_follow_changes_nothing() -> None:
+    mask = rectangle(slice(20, 60), slice(20, 60))
+    assert np.array_equal(corrected(Repainter(~mask | mask), mask, click(30, 30, positive=False)), mask)
+
+
+def test_a_negative_first_click_has_an_anchor_before_it_and_a_positive_one_has_none() -> None:
+    mask = rectangle(slice(20, 60), slice(20, 60))
+    network = Repainter(mask)
+    corrected(network, mask, click(25, 25, positive=False), click(70, 70))
+    corrected(network, mask, click(70, 70), click(25, 25, positive=False))
+    assert [[one.positive for one in clicks] for clicks in network.asked] == [[True, False], [True, False, True], [True], [True, False]]
+
+
+def test_the_next_click_reads_the_corrected_mask() -> None:
+    mask, wing = rectangle(slice(20, 60), slice(20, 60)), rectangle(slice(20, 40), slice(60, 80))
+    network = Repainter(wing)
+    corrected(network, mask, click(30, 70), click(90, 90))
+    assert np.array_equal(network.read[1] > network.threshold, mask | wing)
+
+
+def test_it_needs_a_mask() -> None:
+    one = Correction(FakeSegmenter())
+    with pytest.raises(ValueError, match="without a mask"):
+        one.start(one.encode(IMAGE))
+
+
+@settings(deadline=None, max_examples=60)
+@given(npst.arrays(bool, (23, 31)), st.floats(0, 23), st.floats(0, 31))
+def test_the_anchor_lies_in_the_mask_as_far_in_and_away_as_can_be(mask: np.ndarray, row: float, col: float) -> None:
+    found = anchor(mask, Click(row=row, col=col, positive=False))
+    if not mask.any():
+        assert found == ()
+        return
+    (one,) = found
+    assert one.positive
+    assert mask[int(one.row), int(one.col)]
+    outside = np.argwhere(~np.pad(mask, 1)) - 0.5  # centres, in edge-based px
+    inside = np.argwhere(mask) + 0.5
+
+    def room(places: np.ndarray) -> np.ndarray:
+        depth = np.sqrt(((places[:, None] - outside[None]) ** 2).sum(-1)).min(1)
+        return np.minimum(depth, 0.5 * np.hypot(places[:, 0] - row, places[:, 1] - col))
+
+    assert room(np.array([[one.row, one.col]]))[0] >= room(inside).max() - 0.01
