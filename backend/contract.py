@@ -119,8 +119,8 @@ def read_prompt(context: object, config: LabelConfig) -> Prompt | None:
 
 def _without_echoes(items: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """A point that was made while the label of a brush was chosen too, as after a click that selected a mask, comes again as a brush."""
-    prompts = {item.get("id") for item in items if item.get("type") in (POINTS, BOX)} - {None}
-    return [item for item in items if item.get("type") in (POINTS, BOX) or item.get("id") not in prompts]
+    prompts = [item for item in items if item.get("type") in (POINTS, BOX)]
+    return [item for item in items if item in prompts or not any(_same_id(item, prompt) for prompt in prompts)]
 
 
 def checked_task(task: object) -> Mapping[str, Any]:
@@ -241,7 +241,7 @@ def target_tag(config: LabelConfig, prompt: Prompt, output: str | None) -> Contr
 
 
 def shape_of(tag: ControlTag) -> str:
-    """"brush" or "polygon", of a `target_tag`."""
+    """ "brush" or "polygon", of a `target_tag`."""
     return next(shape for shape, kind in TARGET_TYPES.items() if kind == tag.type)
 
 

@@ -48,11 +48,15 @@ def test_setup_names_the_model_version_without_loading_a_model(server: Server) -
     assert server.runtime.models._loaded == {}
 
 
-def test_the_version_of_setup_is_the_version_of_the_answers(server: Server) -> None:
-    version = server.post("/setup", {"project": "3.1795327615"}).json["model_version"]
-    entry = server.click([point(50, 50)])
-    assert entry["model_version"] == version
-    assert entry["result"][0]["meta"]["rsiseg"]["version"] == version
+def test_the_version_of_setup_is_that_of_clicks_and_says_more_where_objects_are_proposed(serve: Callable[..., Server]) -> None:
+    """Label Studio asks again for predictions of tasks that have none of the version that /setup names."""
+    for propose, same in (("off", True), ("batch", False)):
+        server = serve(propose=propose)
+        version = server.post("/setup", {"project": "3.1795327615"}).json["model_version"]
+        entry = server.click([point(50, 50)])
+        assert version.startswith(entry["model_version"])
+        assert (version == entry["model_version"]) is same
+        assert entry["result"][0]["meta"]["rsiseg"]["version"] == entry["model_version"]
 
 
 # --- 2. contexts

@@ -78,7 +78,7 @@ def test_label_studio_is_told_how_the_click_was_refined(server: Server) -> None:
 
 
 def test_the_tag_decides_before_the_project_before_the_server(serve: Callable[..., Server]) -> None:
-    server = serve(cfr="1", cfr_clicks="all")
+    server = serve(cfr="1", cfr_clicks="all", propose="off")
     assert costs(server, 3) == [2, 2, 2]
     version = setup(server, {"model_cfr": 3}).json["model_version"]
     assert version.endswith("+cfr3@clicks=all")

@@ -56,8 +56,14 @@ def test_2_an_opened_task_gets_no_entries(server: Server, wire: Wire) -> None:
     assert server.post("/predict", wire("predict_on_open_context_null")).json["results"] == []
 
 
-def test_2_a_batch_gets_no_entries_so_nothing_empty_is_stored(server: Server, wire: Wire) -> None:
-    assert server.post("/predict", wire("predict_batch_3_tasks")).json["results"] == []
+def test_2_a_batch_gets_no_empty_entry_which_would_be_stored(serve: Callable[..., Server], wire: Wire) -> None:
+    """A task without a prediction has an empty list, or the whole answer is empty."""
+    batch = wire("predict_batch_3_tasks")
+    assert serve(propose="off").post("/predict", batch).json["results"] == []
+    entries = serve(propose="batch").post("/predict", batch).json["results"]
+    assert len(entries) == len(batch["tasks"])
+    assert any(entries)
+    assert all(entry == [] or entry["result"] for entry in entries)
 
 
 def test_2_after_submit_the_empty_context_gets_one_empty_entry(server: Server, wire: Wire) -> None:
