@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -106,7 +107,7 @@ def search_shares(segmenter: Segmenter, counts: tuple[int, ...] = (10, 100, 300)
         items = [brush_region(_ellipse(rng), id=str(n), label="a", from_name="b", to_name="i") for n in range(count)]
         task = {"drafts": [{"updated_at": "1", "result": items}]}
         regions, place = ExistingRegions(), Place("1", "1", "i", "a")
-        searched = [_seconds(lambda regions=regions, task=task: regions.under(clicks[0], place, task, chip)) for _ in range(5)]
+        searched = [_seconds(partial(regions.under, clicks[0], place, task, chip)) for _ in range(5)]
         step = min(_seconds(lambda: segmenter.step(encoding, clicks, state)) for _ in range(3))
         shares.append((count, searched[0] / step, min(searched[1:]) / step))
     return shares
