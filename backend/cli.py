@@ -21,6 +21,7 @@ class Commands(LazyGroup):
         "import": ("import_rasters", "Rasters to display chips and Label Studio tasks."),
         "export": ("export", "A Label Studio export to georeferenced features."),
         "stats": ("stats", "The clicks of a team's accepted objects, by class and model."),
+        "label-config": ("label_config", "A labelling interface for your own classes and colours."),
         "bench": ("bench", "How many clicks each model needs on labelled data."),
         "preannotate": ("preannotate", "Propose objects for a survey, overnight, before anyone clicked."),
         "train-classifier": ("train_classifier", "Train what tells the classes of proposed objects."),
