@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import APIResponse, Locator, Page, Response, Route, expect
 
 FLAGS = (
     "--no-sandbox",
@@ -38,6 +38,7 @@ class Editor:
         self._page = page
         self._url = url
         self._screenshots = screenshots
+        self._view = 0
         self.errors: list[str] = []
         page.set_default_timeout(_PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -69,28 +70,72 @@ class Editor:
             self._page.locator("label", has=toggle).click()
         expect(toggle).to_be_checked()
 
+    def look_at(self, view: int) -> None:
+        """Of an interface with several images: labels and clicks are those of image number `view`, from 0, from now on."""
+        self._view = view
+
     def choose(self, label: str) -> None:
         """The class, then M, in the order that `rsiseg up` prints."""
-        self._page.locator(".lsf-label", has_text=label).first.click()
+        self._page.locator(".lsf-label", has_text=label).nth(2 * self._view).click()  # a view has its own for clicks and for shapes
         self._page.keyboard.press("m")
         expect(self._page.locator(".lsf-tool_smart.lsf-tool_active").first).to_be_visible()
 
-    def click(self, col: float, row: float, *, native: tuple[int, int], alt: bool = False) -> Answer:
-        """A click on a point in native px of a chip of `native` (width, height) px; with Alt it takes away."""
+    def click(self, col: float, row: float, *, native: tuple[int, int], alt: bool = False, ctrl: bool = False) -> Answer:
+        """A click on a point in native px of a chip of `native` (width, height) px; with Alt it takes away, with Ctrl also on a region."""
+        answer = self._response("/interactive-annotating", lambda: self.tap(col, row, native=native, alt=alt, ctrl=ctrl))
+        self._page.wait_for_timeout(700)  # the suggestion is drawn
+        return _answer(answer)
+
+    def tap(self, col: float, row: float, *, native: tuple[int, int], alt: bool = False, ctrl: bool = False) -> None:
+        """The same click, and nothing is waited for: one on a region selects it and sends nothing."""
         box = self._picture().bounding_box()
         assert box is not None
-        x, y = box["x"] + col / native[0] * box["width"], box["y"] + row / native[1] * box["height"]
+        held = [key for key, down in (("Control", ctrl), ("Alt", alt)) if down]
+        for key in held:
+            self._page.keyboard.down(key)
+        self._page.mouse.click(box["x"] + col / native[0] * box["width"], box["y"] + row / native[1] * box["height"])
+        for key in reversed(held):
+            self._page.keyboard.up(key)
 
-        def press() -> None:
-            if alt:
-                self._page.keyboard.down("Alt")
-            self._page.mouse.click(x, y)
-            if alt:
-                self._page.keyboard.up("Alt")
+    def overtaken(self, first: Callable[[], None], second: Callable[[], None]) -> tuple[Answer, Answer]:
+        """Two clicks, the second made before the first one's answer comes; the answers arrive in the other order."""
+        held: list[tuple[Route, APIResponse]] = []
 
-        answer = self._response("/interactive-annotating", press)
-        self._page.wait_for_timeout(700)  # the suggestion is drawn
-        return Answer(answer.request.post_data_json["context"], answer.json()["data"]["result"])
+        def hold(route: Route) -> None:
+            held.append((route, route.fetch(timeout=_PATIENCE)))
+
+        self._page.route("**/interactive-annotating*", hold, times=1)
+        first()
+        for _ in range(600):
+            if held:
+                break
+            self._page.wait_for_timeout(100)
+        late = self._response("/interactive-annotating", second)
+        self._page.wait_for_timeout(700)
+        (route, kept) = held[0]
+        early = self._response("/interactive-annotating", lambda: route.fulfill(response=kept))
+        self._page.wait_for_timeout(700)
+        return _answer(early), _answer(late)
+
+    def undo(self) -> None:
+        self._page.keyboard.press("Control+z")
+        self._page.wait_for_timeout(700)
+
+    def auto_accept(self) -> None:
+        self._page.locator("label", has_text="Auto-Accept").first.click()
+
+    def select_region(self, number: int) -> None:
+        """In the list of regions, counted from 0."""
+        self._page.locator(".lsf-tree__node:not(.lsf-tree__node_type_footer)").nth(number).click()
+
+    def delete_selected(self) -> None:
+        self._page.keyboard.press("Backspace")
+        self._page.wait_for_timeout(700)
+
+    def reject(self) -> None:
+        button = self._page.get_by_test_id("bottombar-reject-suggestions-button")
+        button.click()
+        button.wait_for(state="hidden")
 
     def accept(self) -> None:
         button = self._page.get_by_test_id("bottombar-accept-suggestions-button")
@@ -106,10 +151,14 @@ class Editor:
         self._page.screenshot(path=self._screenshots / f"{name}.png")
 
     def _picture(self) -> Locator:
-        return self._page.locator(".lsf-image img").first
+        return self._page.locator(".lsf-image img").nth(self._view)
 
     def _response(self, address: str, action: Callable[[], object]) -> Response:
         wanted = lambda answer: address in answer.url and answer.request.method == "POST"  # noqa: E731
         with self._page.expect_response(wanted) as answer:
             action()
         return answer.value
+
+
+def _answer(response: Response) -> Answer:
+    return Answer(response.request.post_data_json["context"], response.json()["data"]["result"])
