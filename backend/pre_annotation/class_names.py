@@ -35,6 +35,11 @@ _PARTS = {
 """A meaning that others are parts of: who has only the whole gets all of them, who has only parts shares out the whole."""
 
 
+THINGS = frozenset(("airplane", "ship", "storage tank", "sports court", "baseball diamond", "running track", "harbor", "bridge"))
+LAND_COVER = 4
+"""A project with so many known classes is taken to name everything there is."""
+
+
 def meaning(name: str) -> str | None:
     """The meaning of a class by its name alone, in any spelling of blanks and capitals; None for one that is not known here."""
     return _MEANING.get(re.sub(r"[\s_-]+", "_", name.strip().lower()))
@@ -42,6 +47,9 @@ def meaning(name: str) -> str | None:
 
 def in_words_of(shipped: Sequence[str], probabilities: NDArray[np.float32], wanted: Sequence[str]) -> NDArray[np.float32] | None:
     """NxK probabilities of the `wanted` classes from NxC of the shipped ones; what is left of 1 is none of them.
+
+    First, what nobody looks for here is ruled out: things such as ships and sports courts that the project has no class for, and, in a
+    project with `LAND_COVER` known classes or more, every class that it has not. Background stays.
 
     A wanted class with the very name of a shipped one, or of its meaning, gets its probability; several classes of one meaning share it
     equally. A whole that the project has only parts of (vegetation: tree, low vegetation) is shared out as the parts are probable; parts
@@ -51,7 +59,8 @@ def in_words_of(shipped: Sequence[str], probabilities: NDArray[np.float32], want
     if not any(meanings):
         return None
     place = {name: number for number, name in enumerate(shipped)}
-    mass = {name: probabilities[:, number].astype(np.float64) for name, number in place.items()}
+    among = _among(probabilities, [_may_be(name, meanings) for name in shipped])
+    mass = {name: among[:, number] for name, number in place.items()}
     for whole, parts in _PARTS.items():
         given = [part for part in parts if part in meanings]
         if whole in meanings:
@@ -61,6 +70,22 @@ def in_words_of(shipped: Sequence[str], probabilities: NDArray[np.float32], want
     zero = np.zeros(len(probabilities))
     columns = [zero if one is None else mass.get(one, zero) / meanings.count(one) for one in meanings]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _may_be(shipped: str, meanings: Sequence[str | None]) -> bool:
+    """Whether an object in a project with these meanings may be of a shipped class."""
+    related = shipped in meanings or any(
+        (shipped == whole and set(parts) & set(meanings)) or (shipped in parts and whole in meanings) for whole, parts in _PARTS.items()
+    )
+    if related or shipped == "background":
+        return True
+    return shipped not in THINGS and len({name for name in meanings if name}) < LAND_COVER
+
+
+def _among(probabilities: NDArray[np.float32], allowed: Sequence[bool]) -> NDArray[np.float64]:
+    """The probabilities given that it is one of the allowed classes."""
+    kept = probabilities.astype(np.float64) * np.asarray(allowed)
+    return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-9)
 
 
 def _pour(mass: dict[str, NDArray[np.float64]], sources: Sequence[str], into: Sequence[str]) -> None:

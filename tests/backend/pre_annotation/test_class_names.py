@@ -39,3 +39,23 @@ def test_vegetation_is_shared_out_as_its_parts_are_probable() -> None:
 
 def test_two_classes_of_one_meaning_share_it() -> None:
     assert words({"building": 0.8, "background": 0.2}, "house", "roof") == pytest.approx([0.4, 0.4])
+
+
+def test_things_that_the_project_has_no_class_for_are_ruled_out() -> None:
+    shipped = ("background", "building", "ship", "water")
+    row = np.array([[0.1, 0.3, 0.4, 0.2]], np.float32)
+    found = in_words_of(shipped, row, ["roof"])
+    assert found is not None and found[0].tolist() == pytest.approx([0.3 / 0.6])
+    both = in_words_of(shipped, row, ["roof", "boats"])
+    assert both is not None and both[0].tolist() == pytest.approx([0.3, 0.4])
+
+
+def test_a_project_of_land_cover_names_everything_there_is() -> None:
+    found = words(
+        {"building": 0.2, "water": 0.0, "road": 0.2, "tree": 0.1, "background": 0.1, "vegetation": 0.1}, "building", "road", "tree"
+    )
+    assert found is not None and sum(found) < 0.9
+    shipped = ("background", "building", "car", "road", "tree", "water")
+    row = np.array([[0.1, 0.2, 0.1, 0.1, 0.1, 0.4]], np.float32)
+    four = in_words_of(shipped, row, ["building", "car", "road", "tree"])
+    assert four is not None and four[0].tolist() == pytest.approx([0.2 / 0.6, 0.1 / 0.6, 0.1 / 0.6, 0.1 / 0.6])
