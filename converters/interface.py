@@ -92,7 +92,8 @@ def interface_xml(interface: Interface) -> str:
 def _controls(side: Element, interface: Interface, image: str, heading: str, *, first: bool) -> None:
     """The tags of one image: clicks, the switches between models, shapes."""
     ending = "" if first else f"_{image}"
-    _header(side, heading, "By click (M)")
+    # M takes up the tool of the last image only.
+    _header(side, heading, "By click" if interface.two_views else "By click (M)")
     smart = {"toName": image, "smart": "true", "smartOnly": "true", "showInline": "false"}
     clicks = SubElement(side, "KeyPointLabels", {"name": f"click{ending}", **smart, "opacity": "0.9"})
     if interface.model is not None:
@@ -100,7 +101,7 @@ def _controls(side: Element, interface: Interface, image: str, heading: str, *, 
         clicks.set("model" if ending else "model_name", interface.model)
     _labels(clicks, interface.classes)
     if interface.switches:
-        _header(side, heading, "Model, then M")
+        _header(side, heading, "Model" if interface.two_views else "Model, then M")
     for number, model in enumerate(interface.switches, 1):
         switch = SubElement(side, "KeyPointLabels", {"name": f"model{number}{ending}", **smart, "model": model})
         SubElement(switch, "Label", value=model, background=_SWITCH_COLOUR)

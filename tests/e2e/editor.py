@@ -38,7 +38,7 @@ class Editor:
         self._page = page
         self._url = url
         self._screenshots = screenshots
-        self._view = 0
+        self._view, self._views = 0, False
         self.errors: list[str] = []
         page.set_default_timeout(_PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -72,13 +72,24 @@ class Editor:
 
     def look_at(self, view: int) -> None:
         """Of an interface with several images: labels and clicks are those of image number `view`, from 0, from now on."""
-        self._view = view
+        self._view, self._views = view, True
 
     def choose(self, label: str) -> None:
         """The class, then M, in the order that `rsiseg up` prints."""
         self._page.locator(".lsf-label", has_text=label).nth(2 * self._view).click()  # a view has its own for clicks and for shapes
-        self._page.keyboard.press("m")
+        if self._views:
+            self._page.locator(".lsf-tool_smart").nth(self._view).click()  # M takes up the last image's
+        else:
+            self._page.keyboard.press("m")
         expect(self._page.locator(".lsf-tool_smart.lsf-tool_active").first).to_be_visible()
+
+    def choose_again(self, label: str) -> None:
+        """As `choose`, where the class may be chosen still: a second click on it would switch it off."""
+        if self._page.locator(".lsf-label_selected", has_text=label).count():
+            self._page.keyboard.press("m")
+            expect(self._page.locator(".lsf-tool_smart.lsf-tool_active").first).to_be_visible()
+        else:
+            self.choose(label)
 
     def click(self, col: float, row: float, *, native: tuple[int, int], alt: bool = False, ctrl: bool = False) -> Answer:
         """A click on a point in native px of a chip of `native` (width, height) px; with Alt it takes away, with Ctrl also on a region."""
