@@ -3,6 +3,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -73,15 +74,21 @@ def test_missing_label_config_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", LABEL_CONFIGS, ids=lambda path: path.stem)
 def test_label_config_asks_by_key_point_alone_and_paints_visibly(path: Path) -> None:
     config = parse(path.read_text())
-    smart = [control for control in config.controls if control.smart]
-    assert {control.type for control in smart} == {"KeyPointLabels"}
-    assert len(smart) == 1 or path.stem == "choose-model"
     # `smart` is on for every tag that does not say otherwise.
     assert all(control.attributes.get("smart") in ("true", "false") for control in config.controls)
-    targets = [control for control in config.controls if control.type in ("BrushLabels", "PolygonLabels")]
-    assert len(targets) == 1
-    assert targets[0].labels == smart[0].labels
-    assert len(set(targets[0].labels.values())) == len(targets[0].labels) == 6
-    for colour in targets[0].labels.values():
+    assert config.objects
+    for image in config.objects:
+        own = [control for control in config.controls if control.to_name == image.name]
+        smart = [control for control in own if control.smart]
+        assert {control.type for control in smart} == {"KeyPointLabels"}
+        assert len(smart) == 1 or path.stem == "choose-model"
+        (target,) = [control for control in own if control.type in ("BrushLabels", "PolygonLabels")]
+        assert target.labels == smart[0].labels
+        assert len(set(target.labels.values())) == len(target.labels)
+        assert_visible(target.labels.values())
+
+
+def assert_visible(colours: Iterable[str | None]) -> None:
+    for colour in colours:
         red, green, blue = bytes.fromhex(str(colour)[1:])
         assert max(red, green, blue) - min(red, green, blue) > 150, f"{colour} is too grey to be seen on a roof"
