@@ -26,7 +26,7 @@ import cv2
 import torch
 from safetensors.torch import load_file
 from week_picture import draw
-from week_robot import Done, Robot, Thing, mean_clicks, parted, things_of, write_export
+from week_robot import Done, Robot, Thing, difference, mean_clicks, parted, things_of, write_export
 
 from backend.inference.segmenter import Segmenter
 from backend.learning.round_order import Learning, Replay, RoundOrder
@@ -103,11 +103,14 @@ def main() -> None:
     at_start = week.annotated(SHIPPED, test, "test, at the start")
     rows: list[dict[str, Any]] = []
     held = {"with": at_start, "without": at_start}
+    every: dict[str, list[Done]] = {"with": [], "without": []}
     for number, things in enumerate(rounds[:-1], start=1):
         without = week.annotated(SHIPPED, things, f"round {number}, without learning")
         version = week.current if number > len(_finished(week)) else _answered(week, number)
         done = week.annotated(version, things, f"round {number}, as annotated")
         row: dict[str, Any] = {"round": number, "version": version, "coming": {"with": week.noc(done), "without": week.noc(without)}}
+        every["with"] += done
+        every["without"] += without
         row["test"] = {name: week.noc(found) for name, found in held.items()}
         accepted += [(one, 0) for one in done]
         record = week.learned(number, accepted, learning)
@@ -115,10 +118,10 @@ def main() -> None:
         held["with"] = week.annotated(after, test, f"test, after round {number}")
         rows.append(row | {"learning": record})
         print(f"round {number}: {record['why']}", flush=True)
-        _write(week, learning, rows, held, None)
+        _write(week, learning, rows, held, every, None)
     poisoned = _poisoned(week, rounds[-1], accepted, learning)
     print(f"poisoned round: {poisoned['why']}", flush=True)
-    _write(week, learning, rows, held, poisoned)
+    _write(week, learning, rows, held, every, poisoned)
     if poisoned["promoted"] is not None:
         sys.exit("the poisoned round was promoted")
 
@@ -171,7 +174,12 @@ def _start(words: argparse.Namespace) -> str:
 
 
 def _write(
-    week: Week, learning: Learning, rows: list[dict[str, Any]], held: dict[str, list[Done]], poisoned: dict[str, Any] | None
+    week: Week,
+    learning: Learning,
+    rows: list[dict[str, Any]],
+    held: dict[str, list[Done]],
+    every: dict[str, list[Done]],
+    poisoned: dict[str, Any] | None,
 ) -> None:
     words = vars(week.words) | {"out": week.folder.name, "data": week.words.data.name, "picture": None}
     found = {
@@ -180,6 +188,10 @@ def _write(
         "start": week.entry.name,
         "rounds": rows,
         "test at the end": {name: week.noc(done) for name, done in held.items()},
+        "clicks more with learning": {
+            "coming rounds": {str(round(100 * target)): difference(every["with"], every["without"], target) for target in TARGETS},
+            "test at the end": {str(round(100 * target)): difference(held["with"], held["without"], target) for target in TARGETS},
+        },
         "poisoned": poisoned,
     }
     write_whole(week.folder / "week.json", json.dumps(found, indent=1) + "\n")
