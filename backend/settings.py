@@ -54,7 +54,7 @@ class ServerSettings:
     fbrs: str = "off"
     correct: str = "on"
     propose: str = "batch"
-    propose_score: float = 0.4
+    propose_score: float = 0.25
     device: str = "auto"
     precision: str = AUTO
     data_dir: Path = Path("rsiseg-data")

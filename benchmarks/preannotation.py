@@ -37,7 +37,7 @@ from backend.segmenters.catalogue import WEIGHTS_FOLDER
 from converters.whole_file import write_whole
 
 STOP = 0.9
-SCORES = (0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+SCORES = (0.05, 0.15, 0.25, 0.4, 0.5, 0.6)
 
 
 def measure(

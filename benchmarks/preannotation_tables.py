@@ -10,8 +10,8 @@ import numpy as np
 from backend.evaluation.noc import clicks_needed
 from backend.pre_annotation.calibration import expected_calibration_error, reliability
 
-SHOWN = "0.4"
-CURVE = ("0.05", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7")
+SHOWN = "0.25"
+CURVE = ("0.05", "0.15", "0.25", "0.4", "0.5", "0.6")
 
 
 def tables(chips: Sequence[dict[str, Any]]) -> str:

@@ -27,7 +27,7 @@ INTERRUPTED = 130  # as shells call a program ended by Ctrl-C
 @click.option("--label-config", type=_FILE, help="With TASKS: the labelling interface (XML). [default: aerial.xml]")
 @click.option("--model", help="Click model. [default: the project's, else the server's]")
 @click.option("--bands", help="Bands it is given, such as IRRG. [default: the project's, else the model's choice]")
-@click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a proposal. [default: the project's, else 0.4]")
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a proposal. [default: the project's, else 0.25]")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--cluster", help="Address of a Dask scheduler, or local:N, instead of --workers.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")

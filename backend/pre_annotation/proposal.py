@@ -17,7 +17,7 @@ class ProposeSettings:
     spacing: int = 64
     most_seeds: int = 40
     min_area: int = 30
-    min_score: float = 0.4
+    min_score: float = 0.25
 
     @property
     def sign(self) -> str:

@@ -62,7 +62,7 @@ def test_a_batch_gets_every_object_of_every_task_and_an_empty_list_where_there_i
             said = region["meta"]["rsiseg"]
             assert (said["clicks"], said["proposed"], said["model"]) == (0, True, "fake")
             assert said["version"] == entry["model_version"]
-            assert 0.4 <= region["score"] <= 1
+            assert 0.25 <= region["score"] <= 1
         assert entry["score"] == pytest.approx(np.mean([region["score"] for region in entry["result"]]), abs=1e-3)
     assert len({region["id"] for entry in (results[0], results[2]) for region in entry["result"]}) == 2 * len(wanted)
 
@@ -101,7 +101,7 @@ def test_projects_choose_for_themselves(propose: Callable[..., Server]) -> None:
     on = server.post("/setup", setup | {"extra_params": {"propose": "on", "propose_score": 0.999}}).json["model_version"]
     assert ask(server, DISKS) == []
     assert on != before
-    server.post("/setup", setup | {"extra_params": {"propose": "on", "propose_score": 0.4}})
+    server.post("/setup", setup | {"extra_params": {"propose": "on", "propose_score": 0.25}})
     assert ask(server, DISKS)[0]["model_version"] == before, "the version that Label Studio skips tasks by is that of predictions"
     assert server.post("/setup", setup | {"extra_params": {"propose": "sometimes"}}).status_code == 400
     assert server.post("/setup", setup | {"extra_params": {"propose_score": "high"}}).status_code == 400

@@ -13,7 +13,7 @@ from backend.settings import settings_from
 def test_the_servers_environment() -> None:
     settings = settings_from({"RSISEG_PROPOSE": "on", "RSISEG_PROPOSE_SCORE": "0.7"})
     assert (settings.propose, settings.propose_score) == ("on", 0.7)
-    assert (settings_from({}).propose, settings_from({}).propose_score) == ("batch", 0.4)
+    assert (settings_from({}).propose, settings_from({}).propose_score) == ("batch", 0.25)
 
 
 @pytest.mark.parametrize("wrong", [{"RSISEG_PROPOSE": "yes"}, {"RSISEG_PROPOSE_SCORE": "much"}, {"RSISEG_PROPOSE_SCORE": "1.5"}])
