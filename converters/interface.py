@@ -1,4 +1,7 @@
-"""Labelling interfaces for a user's own classes: the XML that `label_config/` has for the classes of ISPRS."""
+"""A labelling interface (Label Studio's XML) for a user's own classes, laid out as those in `label_config/`.
+
+Only key points ask the backend: M never reaches a second smart tool on an image. docs/label_studio.md says what was measured.
+"""
 
 from __future__ import annotations
 
@@ -11,170 +14,118 @@ from converters.class_colours import distinct
 from converters.errors import TaskError
 from converters.label_config import parse
 
-SHAPES = {"brush": ("BrushLabels",), "polygon": ("PolygonLabels",), "both": ("BrushLabels", "PolygonLabels")}
-# A brush covers its whole object, a polygon is seen by its line.
-_LOOKS = {"BrushLabels": {"opacity": "0.5"}, "PolygonLabels": {"opacity": "0.35", "strokeWidth": "2"}}
-_NAMES = {"BrushLabels": "mask", "PolygonLabels": "outline"}
-_TITLES = {"BrushLabels": "By brush", "PolygonLabels": "By polygon"}
+SHAPES = {"brush": ("BrushLabels", "mask", "By brush"), "polygon": ("PolygonLabels", "outline", "By polygon")}
+"""Shape of an accepted object -> its tag, the tag's name, and its heading."""
+VIEWS = (("image", "$image", ""), ("infrared", "$image_cir", "Infrared, "))
+"""Name of the Image tag, what it shows, and the start of its headings. `rsiseg import --view true --view cir` makes both pictures."""
+_STYLES = {"BrushLabels": {"opacity": "0.5"}, "PolygonLabels": {"opacity": "0.35", "strokeWidth": "2"}}
 _SWITCH_COLOUR = "#5b6b8c"
-# Label Studio numbers the labels itself too, but over all tags; the classes of the clicks come first either way.
-_HOTKEYS = "123456789"
-_LONGEST = 80
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A picture of the task: name of its Image tag, the key of the task's data, the heading, and the bands that the model is given.
-
-    bands: letters such as "IRRG"; None for the model's own choice.
-    """
-
-    name: str
-    field: str
-    title: str
-    bands: str | None = None
-
-    def tag(self, name: str) -> str:
-        """`name` for the first view, with the view's name behind it for any other: Label Studio wants each name once."""
-        return name if self.name == "image" else f"{name}_{self.name}"
-
-
-ONE_VIEW = (View("image", "image", ""),)
-# What `rsiseg import --view true --view cir` writes into the tasks.
-TWO_VIEWS = (View("image", "image", "True colour"), View("infrared", "image_cir", "Infrared", "IRRG"))
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelClass:
-    """A class and its colour, "#rrggbb"."""
+    """name: of the class, as results name it. colour: "#rrggbb"."""
 
     name: str
     colour: str
 
 
-def read_classes(text: str) -> list[LabelClass]:
-    """`building,tree=#00ff00,road`: names by commas, a colour behind = where the user wants his own.
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What an interface offers.
 
-    The others get colours that keep away from those. Raises TaskError for what is no class, no colour, or there twice.
+    shapes: keys of SHAPES, in the order of the tags; clicks are answered in the first. model: registry name that answers, None for the
+    project's or the server's. switches: registry names that the annotator may choose while annotating. two_views: true colour and
+    infrared side by side, each with clicks and shapes of its own.
     """
-    pairs = [_split(part) for part in text.split(",")]
-    return with_colours(pairs)
+
+    classes: tuple[LabelClass, ...]
+    shapes: tuple[str, ...] = ("brush",)
+    model: str | None = None
+    switches: tuple[str, ...] = ()
+    two_views: bool = False
 
 
-def with_colours(pairs: Sequence[tuple[str, str | None]]) -> list[LabelClass]:
-    """Classes of (name, "#rrggbb" or None); raises TaskError as `read_classes`."""
-    names = [_checked_name(name, "class") for name, _ in pairs]
-    _refuse_twice(names, "class")
-    own = [_checked_colour(colour, name) for name, (_, colour) in zip(names, pairs, strict=True) if colour is not None]
-    _refuse_twice(own, "colour")
-    more = iter(distinct(len(names) - len(own), own))
-    given = iter(own)
-    return [LabelClass(name, next(given if colour is not None else more)) for name, (_, colour) in zip(names, pairs, strict=True)]
+def parse_classes(texts: Sequence[str]) -> tuple[LabelClass, ...]:
+    """Classes of NAME or NAME=#rrggbb; names without a colour get one that is far from the others and from what fills imagery.
 
-
-def write_interface(
-    classes: Sequence[LabelClass],
-    *,
-    shape: str = "brush",
-    model: str | None = None,
-    choose: Sequence[str] = (),
-    views: Sequence[View] = ONE_VIEW,
-) -> str:
-    """The XML of an interface, which `converters.label_config.parse` reads back as it was asked for.
-
-    shape: a key of SHAPES; with both the brush answers clicks, and polygons are drawn by hand. model: the registry name that answers; None
-    for the project's or the server's. choose: models that the annotator switches to while annotating. views: pictures side by side, each
-    with its own tags.
-    Raises TaskError for classes and models that Label Studio or the backend would not tell apart.
+    Raises TaskError for no class, a class twice, an empty name, a line break in one, or a colour that is none.
     """
-    if not classes:
-        raise TaskError("no classes were given; expected at least one, such as building or building=#ff0044")
-    choices = [_checked_name(name, "model") for name in choose]
-    _refuse_twice([*(one.name for one in classes), *choices], "label")
+    given: dict[str, str | None] = {}
+    for text in texts:
+        name, equals, colour = (part.strip() for part in text.rpartition("=")) if "=#" in text.replace(" ", "") else (text.strip(), "", "")
+        if not name or _CONTROL.search(name):
+            raise TaskError(f"{text!r} names no class; expected NAME or NAME=#rrggbb, without line breaks")
+        if name in given:
+            raise TaskError(f"the class {name!r} is named twice; expected each once; leave one out")
+        if equals and not _COLOUR.fullmatch(colour.lower()):
+            raise TaskError(f"{colour!r} is no colour of the class {name!r}; expected #rrggbb, such as #ff0044")
+        given[name] = colour.lower() or None
+    if not given:
+        raise TaskError("no class is named; expected at least one, as in building,tree=#ff8000")
+    taken = [colour for colour in given.values() if colour is not None]
+    if len(set(taken)) < len(taken):
+        raise TaskError("two classes have the same colour; expected one for each; change it, or leave it out")
+    fresh = iter(distinct(sum(colour is None for colour in given.values()), taken))
+    return tuple(LabelClass(name, colour or next(fresh)) for name, colour in given.items())
+
+
+def interface_xml(interface: Interface) -> str:
+    """The interface as XML, indented, with a final line break. Raises TaskError where Label Studio would not take it."""
     root = Element("View", style="display: flex; gap: 12px")
-    column = SubElement(root, "View", style="flex: 0 0 150px")
-    for number, view in enumerate(views):
-        if view.title:
-            SubElement(column, "Header", size="5", value=view.title)
-        SubElement(column, "Header", size="6", value="By click (M)" if number == len(views) - 1 else "By click (tool at the picture)")
-        click = _tag(column, "KeyPointLabels", view.tag("click"), view, smart="true", smartOnly="true", opacity="0.9")
-        if model:
-            click.set("model", _checked_name(model, "model"))
-        if view.bands:
-            click.set("model_bands", view.bands)
-        _labels(click, classes, _HOTKEYS if number == 0 else "")
-        if choices:
-            SubElement(column, "Header", size="6", value="Model, then M")
-        for index, choice in enumerate(choices, start=1):
-            switch = _tag(column, "KeyPointLabels", view.tag(f"switch{index}"), view, smart="true", smartOnly="true", model=choice)
-            SubElement(switch, "Label", value=choice, background=_SWITCH_COLOUR)
-        for kind in SHAPES[shape]:
-            SubElement(column, "Header", size="6", value=_TITLES[kind])
-            _labels(_tag(column, kind, view.tag(_NAMES[kind]), view, smart="false", **_LOOKS[kind]), classes)
-    for view in views:
-        place = SubElement(root, "View", style="flex: 1 1 0; min-width: 0")
-        controls = {"zoom": "true", "zoomControl": "true", "brightnessControl": "true", "contrastControl": "true"}
-        SubElement(place, "Image", name=view.name, value=f"${view.field}", **controls)
+    views = VIEWS if interface.two_views else VIEWS[:1]
+    side = SubElement(root, "View", style="flex: 0 0 150px")
+    for image, _, heading in views:
+        _controls(side, interface, image, heading, first=image == VIEWS[0][0])
+    for image, value, _ in views:
+        column = SubElement(root, "View", style=f"flex: 1 1 {'0' if interface.two_views else 'auto'}; min-width: 0")
+        shown = {"zoom": "true", "zoomControl": "true", "brightnessControl": "true", "contrastControl": "true"}
+        SubElement(column, "Image", {"name": image, "value": value, **shown})
     indent(root)
-    xml = tostring(root, encoding="unicode") + "\n"
-    _check(xml, classes, views)
-    return xml
+    text = tostring(root, encoding="unicode") + "\n"
+    _check_names(text)
+    return text
 
 
-def _tag(parent: Element, kind: str, name: str, view: View, **attributes: str) -> Element:
-    return SubElement(parent, kind, name=name, toName=view.name, **attributes, showInline="false")
+def _controls(side: Element, interface: Interface, image: str, heading: str, *, first: bool) -> None:
+    """The tags of one image: clicks, the switches between models, shapes."""
+    ending = "" if first else f"_{image}"
+    # M takes up the tool of the last image only.
+    _header(side, heading, "By click" if interface.two_views else "By click (M)")
+    smart = {"toName": image, "smart": "true", "smartOnly": "true", "showInline": "false"}
+    clicks = SubElement(side, "KeyPointLabels", {"name": f"click{ending}", **smart, "opacity": "0.9"})
+    if interface.model is not None:
+        # `model_name` may stand once only: Label Studio takes every name="..." in it for the name of a tag.
+        clicks.set("model" if ending else "model_name", interface.model)
+    _labels(clicks, interface.classes)
+    if interface.switches:
+        _header(side, heading, "Model" if interface.two_views else "Model, then M")
+    for number, model in enumerate(interface.switches, 1):
+        switch = SubElement(side, "KeyPointLabels", {"name": f"model{number}{ending}", **smart, "model": model})
+        SubElement(switch, "Label", value=model, background=_SWITCH_COLOUR)
+    for shape in interface.shapes:
+        tag, name, title = SHAPES[shape]
+        _header(side, heading, title)
+        area = {"name": f"{name}{ending}", "toName": image, "smart": "false", "showInline": "false", **_STYLES[tag]}
+        _labels(SubElement(side, tag, area), interface.classes)
 
 
-def _labels(tag: Element, classes: Sequence[LabelClass], hotkeys: str = "") -> None:
-    for number, one in enumerate(classes):
-        label = SubElement(tag, "Label", value=one.name, background=one.colour)
-        if number < len(hotkeys):
-            label.set("hotkey", hotkeys[number])
+def _header(side: Element, start: str, text: str) -> None:
+    SubElement(side, "Header", size="6", value=f"{start}{text[0].lower()}{text[1:]}" if start else text)
 
 
-def _check(xml: str, classes: Sequence[LabelClass], views: Sequence[View]) -> None:
-    """Reads the interface back. Label Studio looks for names in the text of the XML, so that is what is looked at here."""
-    names = re.findall(r'name="([^"]*)"', xml)
-    if len(set(names)) != len(names):
-        raise TaskError(f"the interface would have a name twice in {', '.join(names)}; expected each once; rename a class or model")
-    config = parse(xml)
-    wanted = {one.name: one.colour for one in classes}
-    for view in views:
-        tags = [tag for tag in config.controls if tag.to_name == view.name and not tag.name.startswith("switch")]
-        if any(dict(tag.labels) != wanted for tag in tags):
-            raise TaskError(f"the classes {', '.join(wanted)} do not come back out of the interface as they are; rename the odd one")
+def _labels(tag: Element, classes: Sequence[LabelClass]) -> None:
+    for one in classes:
+        SubElement(tag, "Label", value=one.name, background=one.colour)
 
 
-def _split(part: str) -> tuple[str, str | None]:
-    name, equals, colour = part.partition("=")
-    return name, colour if equals else None
-
-
-def _checked_name(name: str, what: str) -> str:
-    plain = name.strip()
-    if not plain:
-        raise TaskError(f"a {what} has no name; expected names with single commas between them, such as building,tree; add or remove it")
-    if plain.startswith("$"):
-        raise TaskError(f"the {what} {plain} starts with $, which Label Studio reads as a field of the task; expected a name; rename it")
-    odd = next((letter for letter in plain if not letter.isprintable()), None)
-    if odd is not None or len(plain) > _LONGEST:
-        found = f"has the character {odd!a} in it" if odd is not None else f"is {len(plain)} characters long"
-        raise TaskError(f"the {what} {plain[:_LONGEST]!r} {found}; expected up to {_LONGEST} characters that can be printed; rename it")
-    return plain
-
-
-def _checked_colour(colour: str, name: str) -> str:
-    plain = colour.strip().lower()
-    if re.fullmatch(r"#[0-9a-f]{3}", plain):
-        plain = "#" + "".join(digit * 2 for digit in plain[1:])
-    if not re.fullmatch(r"#[0-9a-f]{6}", plain):
-        raise TaskError(f'the colour of {name} is "{colour}"; expected # and six hexadecimal digits, such as {name}=#ff0044')
-    return plain
-
-
-def _refuse_twice(names: Sequence[str], what: str) -> None:
-    """Case does not tell two names apart: colours and exports do not look at it."""
-    folded = [name.casefold() for name in names]
-    for name, plain in zip(names, folded, strict=True):
-        if folded.count(plain) > 1:
-            raise TaskError(f"the {what} {name} is there twice; expected each once; remove or change one")
+def _check_names(text: str) -> None:
+    """Label Studio asks that every name="..." of the text is there once; a class or a model must not be called as a tag is."""
+    config = parse(text)
+    names = [*(tag.name for tag in config.controls), *(tag.name for tag in config.objects)]
+    models = {tag.attributes.get("model_name") for tag in config.controls}
+    clash = next((name for name in names if name in models), None)
+    if clash is not None:
+        raise TaskError(f"the model {clash!r} is called as a tag of the interface is; Label Studio refuses that; choose another model")

@@ -18,7 +18,7 @@ NASTY = "a \"b\" <c> & 'd' é"
 SHIPPED = {
     "buildings.xml": Interface(parse_classes(["building=#ff0044"])),
     "tree_crowns.xml": Interface(parse_classes(["tree crown=#ff8000", "dead crown=#00e5ff", "group of crowns=#ff00ff"])),
-    "change_review.xml": Interface(parse_classes(["new=#ff0044", "gone=#00e5ff", "changed=#ffe000", "unsure=#ff00ff"]), two_views=True),
+    "change_review.xml": Interface(parse_classes(["new=#ff00ff", "gone=#00e5ff", "changed=#ffe000", "unsure=#0000ff"]), two_views=True),
 }
 
 
