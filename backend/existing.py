@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.byte_cache import ByteCache
-from backend.drawn import Drawn, drawn
+from backend.drawn import ANNOTATION, Drawn, drawn
 from converters import rle
 from converters.chips import Chip
 from converters.errors import RSISegError
@@ -84,7 +84,8 @@ class ExistingRegions:
 
         click: the first of the prompt, in native px of the window. A prompt that goes on keeps what it began with. Otherwise a region that
         an answer of the last seconds corrected is taken as that answer left it, accepted or not: nothing tells. A negative click may fall
-        on an answer that is in no draft yet: a new object does not begin with one.
+        on an answer that is in no draft yet, or on an annotation that was submitted: a new object does not begin with one. A positive click
+        there may be the first one of somebody else's annotation, in which the region is not.
         """
         answers = self._recent(place)
         for answer in answers:
@@ -96,7 +97,7 @@ class ExistingRegions:
             region = one.region
             if region.id in fresh:
                 found.append(replace(fresh.pop(region.id), source=one.source))
-            elif region.labels[0] == place.label:
+            elif region.labels[0] == place.label and not (click.positive and one.source == ANNOTATION):
                 found += self._covering(one, click, chip)
         if not click.positive:
             found += fresh.values()

@@ -109,10 +109,9 @@ def test_a_polygon_stays_one(server: Server) -> None:
 def test_the_newest_draft_is_the_screen(server: Server) -> None:
     """A region that the draft no longer has was deleted, whatever the annotation and the prediction say."""
     drafts = [draft(at="2026-11-22T10:00:05Z"), draft(brush(square(100, 300)))]
-    gone = server.click(
-        [at(250.5)], drafts=drafts, annotations=[annotation(brush(square(100, 300)))], predictions=[prediction(brush(square(100, 300)))]
-    )
-    assert only(gone)["id"] != "old"
+    gone = {"annotations": [annotation(brush(square(100, 300)))], "predictions": [prediction(brush(square(100, 300)))]}
+    assert only(server.click([at(250.5)], drafts=drafts, **gone))["id"] != "old"
+    assert server.click([at(450.5, positive=False)], drafts=drafts, **gone)["result"] == []
 
 
 @pytest.mark.parametrize(
@@ -130,9 +129,15 @@ def test_the_newest_draft_is_the_screen(server: Server) -> None:
     ],
 )
 def test_whose_work_counts(server: Server, task: dict[str, Any], source: str | None) -> None:
-    said = only(server.click([at(250.5)], **task))["meta"]["rsiseg"]
+    entry = server.click([at(250.5, positive=source != "annotation")], **task)
+    said = only(entry)["meta"]["rsiseg"]
     assert said.get("refines") == source
     assert said.get("proposed", False) is (source == "prediction" and "drafts" not in task)
+
+
+def test_a_positive_click_on_a_submitted_annotation_may_be_somebody_else_s_first(server: Server) -> None:
+    region = only(server.click([at(250.5)], annotations=[annotation(brush(square(100, 300)))]))
+    assert region["id"] != "old"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ class Editor:
         expect(self._picture()).to_have_js_property("complete", True)
         self._page.wait_for_timeout(1500)  # the picture is fitted to the window in steps
 
+    def new_annotation(self) -> None:
+        """Beside the one that the task was opened with, such as another annotator's."""
+        self._page.get_by_label("Create an annotation").click()
+        self._page.wait_for_timeout(1500)
+
     def keep_label_selected(self) -> None:
         self._page.get_by_test_id("bottombar-settings-button").click()
         self._page.locator("label.lsf-settings__field", has_text="Keep label selected").click()
