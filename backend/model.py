@@ -12,7 +12,7 @@ from backend import answer, contract
 from backend.drawn import DRAFT
 from backend.existing import Existing, Place
 from backend.imagery import TaskImage
-from backend.inference.correction import Correction
+from backend.inference.segmenter import Segmenter
 from backend.ml_library import LabelStudioMLBase
 from backend.model_pool import LoadedModel
 from backend.project_store import read_extra_params
@@ -188,7 +188,7 @@ class RSISegModel(LabelStudioMLBase):
                 refinement=settings.refinement.suffix,
             ),
             clicks,
-            segmenter=Correction(model.segmenter) if there else model.segmenter,
+            segmenter=_correcting(model.segmenter) if there else model.segmenter,
             device=model.device,
             pixels=lambda: runtime.imagery.pixels(image, pixels),
             initial_mask=there.mask if there else None,
@@ -208,6 +208,12 @@ class RSISegModel(LabelStudioMLBase):
 def default_runtime() -> Runtime:
     """The runtime of a host other than `backend.app`, from the environment."""
     return make_runtime(settings_from())
+
+
+def _correcting(segmenter: Segmenter) -> Segmenter:
+    from backend.inference.correction import Correction  # noqa: PLC0415 - imports torch, which /health and /setup must not wait for
+
+    return Correction(segmenter)
 
 
 def _note(clicks: int) -> str | None:
