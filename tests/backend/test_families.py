@@ -151,7 +151,7 @@ def serve(models: Catalogue, load: Loader, rasters: Path, tmp_path: Path) -> Ite
     """Starts a server with nothing in its caches. One thread: what small networks compute is no work for two."""
 
     def start() -> Asker:
-        settings = ServerSettings(device="cpu", roots=(rasters,), data_dir=tmp_path / "data")
+        settings = ServerSettings(device="cpu", roots=(rasters,), data_dir=tmp_path / "data", propose="off")
         runtime = make_runtime(settings, catalogue=models, load=load)
         return Asker(create_app(runtime=runtime).test_client(), runtime, rasters)
 
