@@ -93,7 +93,7 @@ def test_a_project_chooses_it_and_setup_refuses_it_beside_cfr(server: Server) ->
     def setup(params: dict[str, str]) -> Any:
         return server.post("/setup", {"project": "9.1", "schema": config(), "extra_params": params})
 
-    assert setup({"fbrs": "b"}).json["model_version"].endswith("+fbrsb")
+    assert "+fbrsb" in setup({"fbrs": "b"}).json["model_version"]
     refused = setup({"fbrs": "b", "cfr": "4"})
     assert refused.status_code == 400
     assert "one of the two" in refused.status
