@@ -46,6 +46,11 @@ class Existing:
     clicks: int
     proposed: bool = False
 
+    @property
+    def untouched(self) -> bool:
+        """A proposal of which nobody has changed anything by a click."""
+        return self.proposed and not self.clicks
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -183,12 +183,12 @@ class RSISegModel(LabelStudioMLBase):
             SessionKey(
                 pixels,
                 model.plain,
-                initial_mask=mask_hash(there.mask) if there else "",
+                initial_mask=("proposed " if there.untouched else "") + mask_hash(there.mask) if there else "",
                 box=box,
                 refinement=settings.refinement.suffix,
             ),
             clicks,
-            segmenter=_correcting(model.segmenter) if there else model.segmenter,
+            segmenter=_correcting(model.segmenter, there) if there else model.segmenter,
             device=model.device,
             pixels=lambda: runtime.imagery.pixels(image, pixels),
             initial_mask=there.mask if there else None,
@@ -210,10 +210,11 @@ def default_runtime() -> Runtime:
     return make_runtime(settings_from())
 
 
-def _correcting(segmenter: Segmenter) -> Segmenter:
-    from backend.inference.correction import Correction  # noqa: PLC0415 - imports torch, which /health and /setup must not wait for
+def _correcting(segmenter: Segmenter, there: Existing) -> Segmenter:
+    from backend.inference.continuation import Continuation  # noqa: PLC0415 - imports torch, which /health and /setup must not wait for
+    from backend.inference.correction import Correction  # noqa: PLC0415 - likewise
 
-    return Correction(segmenter)
+    return Continuation(segmenter) if there.untouched else Correction(segmenter)
 
 
 def _note(clicks: int) -> str | None:

@@ -32,8 +32,8 @@ class SessionKey:
     """Everything a probability map depends on except the clicks.
 
     version: of the segmenter: weights and settings; with the pixels, all that an encoding depends on.
-    refinement: how clicks are refined, as `Refinement.suffix`. initial_mask: hash of the mask to be corrected, empty for a new object.
-    box: drawn round the object before any click.
+    refinement: how clicks are refined, as `Refinement.suffix`. box: drawn round the object before any click.
+    initial_mask: which mask is to be corrected, and how; empty for a new object.
     """
 
     pixels: PixelKey
@@ -87,7 +87,7 @@ class Sessions:
 
         device: the lock of the device that the segmenter runs on; held while it runs, not while pixels are read.
         pixels: reads HxWxC uint8; called only when no encoding is kept.
-        initial_mask: HxW, the mask to be corrected; its `mask_hash` must be in `key`.
+        initial_mask: HxW, the mask to be corrected; `key` must tell it from others (`mask_hash`).
         """
         wanted = tuple(clicks)
         known = self.states.get((key, wanted))

@@ -82,16 +82,18 @@ def rows_of(segmenter: Segmenter, data: Path, objects: int, seed: int) -> Iterat
                 continue
             positive, row, col = next_click(item.mask, before, np.ones(before.shape, bool))
             click = Click(row=row + 0.5, col=col + 0.5, positive=positive)
-            after = [_iou(_mask(one, encoded[1], before, click), wanted) for one in (segmenter, Correction(segmenter))]
-            yield name, _iou(before, wanted), *after
+            after = [_iou(_mask(one, encoded[1], before, click), item.mask) for one in (segmenter, Correction(segmenter))]
+            yield name, _iou(before, item.mask), *after
 
 
 def _mask(segmenter: Segmenter, encoding: object, before: Mask, click: Click) -> Mask:
     return segmenter.step(encoding, [click], segmenter.start(encoding, before)).probability > segmenter.threshold
 
 
-def _iou(a: Mask, b: Mask) -> float:
-    return float((a & b).sum() / max((a | b).sum(), 1))
+def _iou(found: Mask, gt: NDArray[np.int8]) -> float:
+    """gt: 1 object, 0 not, -1 ignored."""
+    inside = gt == 1
+    return float((found & inside).sum() / max(((found & (gt == 0)) | inside).sum(), 1))
 
 
 def search_shares(segmenter: Segmenter, counts: tuple[int, ...] = (10, 100, 300)) -> list[tuple[int, float, float]]:

@@ -25,7 +25,7 @@ import torch
 from preannotation_tables import tables
 
 from backend.evaluation.robot import annotate_many
-from backend.inference.correction import Correction
+from backend.inference.continuation import Continuation
 from backend.inference.segmenter import Segmenter
 from backend.pre_annotation.classifier import Classifier
 from backend.pre_annotation.classifiers import Classifiers
@@ -100,8 +100,8 @@ def measure(
         start = best[0].place.mask if best is not None and best[1][at] >= 0.5 else None
         plain = annotate_many(segmenter, encoding, [truth[at].mask], stop_at=STOP)[0]
         helped = plain
-        if start is not None:  # as the server corrects what is there
-            helped = annotate_many(Correction(segmenter), encoding, [truth[at].mask], stop_at=STOP, initial_masks=[start])[0]
+        if start is not None:  # as the server goes on with a proposal
+            helped = annotate_many(Continuation(segmenter), encoding, [truth[at].mask], stop_at=STOP, initial_masks=[start])[0]
         clicked.append(
             {
                 "class": truth[at].class_name,

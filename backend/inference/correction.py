@@ -2,8 +2,10 @@
 
 Two things go wrong where a network is simply given the mask as its previous prediction (measured: docs/refinement.md). It was trained on
 annotations that begin with a positive click, and gives the whole object up where the first click is a negative one; and it repaints what
-was right. So a positive click that the annotator did not make, the anchor, stands before a negative first click, and of what the network
-changes only the change that holds the clicked pixel is taken, as in FocalClick's Progressive Merge (MODELS.md 6.4).
+was right. So a positive click that the annotator did not make, the anchor, stands before the first one, and of what the network changes
+only the change that holds the clicked pixel is taken, as in FocalClick's Progressive Merge (MODELS.md 6.4). Before a positive click the
+anchor has a pass of its own, after which the network reads a map that it made itself, and sees what is missing far better than beside a
+mask of zeros and ones; before a negative click the mask is better than that map, which may have lost the piece that is to go.
 """
 
 from __future__ import annotations
@@ -59,10 +61,15 @@ class Correction:
         return State(initial_map((height, width), initial_mask), CorrectionMemory(inner, initial_mask))
 
     def step(self, encoding: Any, clicks: Sequence[Click], state: State) -> State:
-        """The state after the last click; one step of the segmenter. Where that does not change the clicked pixel, the mask stays."""
+        """The state after the last click; one step of the segmenter, two for a positive first click.
+
+        Where that does not change the clicked pixel, the mask stays.
+        """
         memory: CorrectionMemory = state.memory
-        first = () if clicks[0].positive else anchor(memory.mask, clicks[0])
-        found = self.segmenter.step(encoding, (*first, *clicks), memory.inner)
+        first, inner = anchor(memory.mask, clicks[0]), memory.inner
+        if first and len(clicks) == 1 and clicks[0].positive:
+            inner = self.segmenter.step(encoding, first, inner)
+        found = self.segmenter.step(encoding, (*first, *clicks), inner)
         before = state.probability > self.threshold
         after = progressive_merge(before, found.probability > self.threshold, _pixel(clicks[-1], before.shape))
         probability = read_only(np.where(before ^ after, found.probability, state.probability))

@@ -61,7 +61,7 @@ class Segmenter(Protocol):
     def step(self, encoding: Any, clicks: Sequence[Click], state: State) -> State:
         """The state after the last of `clicks`; `state` is the one after all but the last, or after all of them, to be refined (CFR).
 
-        Of a mask that `start` was given, the first two clicks may come at once (correction.py: an anchor, then the annotator's).
+        Of a mask that `start` was given, the first two clicks may come at once (correction.py: an anchor, then a negative click).
 
         One forward pass of the network (two with flip averaging, n + 1 with CFR n).
         """

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.inference.batching import Request, step_many
+from backend.inference.continuation import looking_at
 from backend.inference.predictor import ClickPredictor
 from backend.inference.segmenter import Segmenter, State
 from backend.pre_annotation.mask_place import MaskPlace
@@ -118,11 +119,9 @@ def _clicked(
 
 
 def _again(segmenter: Segmenter, encoding: Any, place: MaskPlace) -> State:
-    """The state before a click on what was found: where a box only says where to look, it is looked at there."""
-    if segmenter.takes_boxes:
-        return segmenter.start(encoding)
+    """The state before a click on what was found."""
     row0, col0, row1, col1 = place.box
-    return segmenter.start(encoding, None, Box(row_min=row0, row_max=row1, col_min=col0, col_max=col1))
+    return looking_at(segmenter, encoding, Box(row_min=row0, row_max=row1, col_min=col0, col_max=col1))
 
 
 def _part(state: State, threshold: float, seed: Seed, chip: Size, min_area: int) -> MaskPlace | None:

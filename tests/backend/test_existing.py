@@ -135,6 +135,15 @@ def test_whose_work_counts(server: Server, task: dict[str, Any], source: str | N
     assert said.get("proposed", False) is (source == "prediction" and "drafts" not in task)
 
 
+@pytest.mark.parametrize("clicks_before", [0, 1])
+def test_a_proposal_is_gone_on_with_and_what_a_click_made_of_it_is_corrected(server: Server, clicks_before: int) -> None:
+    """Nobody vouched for the edge of a proposal, so all of it may change: here the network does not find its corner again."""
+    proposal = brush(square(100, 300), proposed=True, clicks=0, clicks_before=clicks_before)
+    region = only(server.click([at(250.5, positive=False)], drafts=[draft(proposal)]))
+    assert region["id"] == "old"
+    assert mask_of(region)[110, 110] == bool(clicks_before)
+
+
 def test_a_positive_click_on_a_submitted_annotation_may_be_somebody_else_s_first(server: Server) -> None:
     region = only(server.click([at(250.5)], annotations=[annotation(brush(square(100, 300)))]))
     assert region["id"] != "old"

@@ -31,6 +31,9 @@ class Repainter(FakeSegmenter):
         self.asked: list[tuple[Click, ...]] = []
         self.read: list[np.ndarray] = []
 
+    def signs(self) -> list[str]:
+        return ["".join("+" if one.positive else "-" for one in clicks) for clicks in self.asked]
+
     def step(self, encoding, clicks, state):
         self.asked.append(tuple(clicks))
         self.read.append(state.probability)
@@ -64,19 +67,24 @@ def test_a_click_that_the_network_does_not_follow_changes_nothing() -> None:
     assert np.array_equal(corrected(Repainter(~mask | mask), mask, click(30, 30, positive=False)), mask)
 
 
-def test_a_negative_first_click_has_an_anchor_before_it_and_a_positive_one_has_none() -> None:
+def test_an_anchor_stands_before_the_first_click_with_a_pass_of_its_own_where_that_is_positive() -> None:
     mask = rectangle(slice(20, 60), slice(20, 60))
     network = Repainter(mask)
     corrected(network, mask, click(25, 25, positive=False), click(70, 70))
+    assert network.signs() == ["+-", "+-+"]
+    network.asked.clear()
     corrected(network, mask, click(70, 70), click(25, 25, positive=False))
-    assert [[one.positive for one in clicks] for clicks in network.asked] == [[True, False], [True, False, True], [True], [True, False]]
+    assert network.signs() == ["+", "++", "++-"]
 
 
 def test_the_next_click_reads_the_corrected_mask() -> None:
     mask, wing = rectangle(slice(20, 60), slice(20, 60)), rectangle(slice(20, 40), slice(60, 80))
     network = Repainter(wing)
     corrected(network, mask, click(30, 70), click(90, 90))
-    assert np.array_equal(network.read[1] > network.threshold, mask | wing)
+    of_the_anchor, of_the_first, of_the_next = (read > network.threshold for read in network.read)
+    assert np.array_equal(of_the_anchor, mask)
+    assert np.array_equal(of_the_first, wing)
+    assert np.array_equal(of_the_next, mask | wing)
 
 
 def test_it_needs_a_mask() -> None:
