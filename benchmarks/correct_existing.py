@@ -1,18 +1,19 @@
-"""What one click makes of a mask that is there and wrong in one place, given to the network as it is and through `Correction`.
+"""What a correction makes of a mask that is there and wrong in one place, given to the network as it is and through `Correction`.
 
     python benchmarks/correct_existing.py --data ../shared/data/isprs_crops --data ../shared/data/fair_oam --objects 24
 
 True masks are damaged in three ways: 30 % cut off on one side; a disk of 40 % of the area added on the edge; eroded all round. The click is
-the robot's, in the middle of the largest error. Columns: mean IoU before it; after it with the mask as the network's previous prediction;
-after it through `Correction`; objects that are worse than before it, of each. Last, the time that finding the region among N others in a
-draft takes, as a share of a click's forward pass.
+the robot's, in the middle of the largest error; where that is a missing piece, a click in the middle of the mask comes before it, since in
+the editor the first click has to fall on the region. Columns: mean IoU before; after it with the mask as the network's previous
+prediction; after it through `Correction`; objects that are worse than before, of each. Last, the time that finding the region among N
+others in a draft takes, as a share of a click's forward pass.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -81,13 +82,25 @@ def rows_of(segmenter: Segmenter, data: Path, objects: int, seed: int) -> Iterat
             if not before.any() or np.array_equal(before, wanted):
                 continue
             positive, row, col = next_click(item.mask, before, np.ones(before.shape, bool))
-            click = Click(row=row + 0.5, col=col + 0.5, positive=positive)
-            after = [_iou(_mask(one, encoded[1], before, click), item.mask) for one in (segmenter, Correction(segmenter))]
+            clicks = [Click(row=row + 0.5, col=col + 0.5, positive=positive)]
+            if not before[row, col]:
+                clicks.insert(0, _middle(before))
+            after = [_iou(_mask(one, encoded[1], before, clicks), item.mask) for one in (segmenter, Correction(segmenter))]
             yield name, _iou(before, item.mask), *after
 
 
-def _mask(segmenter: Segmenter, encoding: object, before: Mask, click: Click) -> Mask:
-    return segmenter.step(encoding, [click], segmenter.start(encoding, before)).probability > segmenter.threshold
+def _middle(mask: Mask) -> Click:
+    """A positive click on the pixel that is farthest from the mask's edge."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, col = np.unravel_index(int(depth.argmax()), mask.shape)
+    return Click(row=float(row) + 0.5, col=float(col) + 0.5, positive=True)
+
+
+def _mask(segmenter: Segmenter, encoding: object, before: Mask, clicks: Sequence[Click]) -> Mask:
+    state = segmenter.start(encoding, before)
+    for count in range(1, len(clicks) + 1):
+        state = segmenter.step(encoding, clicks[:count], state)
+    return state.probability > segmenter.threshold
 
 
 def _iou(found: Mask, gt: NDArray[np.int8]) -> float:

@@ -7,7 +7,7 @@
 A chip is a window of at most 600 px (larger images are cut). --held-out: only images that neither the click model nor the classifier was
 trained on, chosen as for `rsiseg train`. Every chip is written to the JSON as it is measured; --resume passes over those that are there.
 The robot clicks on --objects objects of each chip, drawn with --seed, twice: from nothing, and from the best overlapping proposal where one
-overlaps by an IoU of at least 0.5. It stops at an IoU of 0.9 or after 20 clicks.
+overlaps by an IoU of at least 0.5, which its first click must fall on. It stops at an IoU of 0.9 or after 20 clicks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from preannotation_tables import tables
 
-from backend.evaluation.robot import annotate_many
+from backend.evaluation.robot import MAX_CLICKS, annotate_many
 from backend.inference.continuation import Continuation
 from backend.inference.segmenter import Segmenter
 from backend.pre_annotation.classifier import Classifier
@@ -99,16 +101,13 @@ def measure(
         best = max(kept, key=lambda one: one[1][at], default=None)
         start = best[0].place.mask if best is not None and best[1][at] >= 0.5 else None
         plain = annotate_many(segmenter, encoding, [truth[at].mask], stop_at=STOP)[0]
-        helped = plain
-        if start is not None:  # as the server goes on with a proposal
-            helped = annotate_many(Continuation(segmenter), encoding, [truth[at].mask], stop_at=STOP, initial_masks=[start])[0]
         clicked.append(
             {
                 "class": truth[at].class_name,
                 "found": start is not None,
                 "right_class": best is not None and start is not None and best[0].label == truth[at].class_name,
                 "from_nothing": [round(iou, 4) for iou in plain.ious],
-                "from_proposal": [round(helped.started_at, 4), *(round(iou, 4) for iou in helped.ious)] if start is not None else None,
+                "from_proposal": None if start is None else _from_proposal(segmenter, encoding, truth[at].mask, start),
             }
         )
     return {
@@ -121,6 +120,19 @@ def measure(
         "by_score": by_score,
         "clicks": clicked,
     }
+
+
+def _from_proposal(segmenter: Segmenter, encoding: Any, gt: NDArray[np.int8], proposal: NDArray[np.bool_]) -> list[float]:
+    """IoU before a click and after each, as the server goes on with a proposal.
+
+    In the editor the first click has to fall on the region. Where the robot would add a piece outside it, a click that changes nothing
+    is counted before.
+    """
+    path = annotate_many(Continuation(segmenter), encoding, [gt], stop_at=STOP, initial_masks=[proposal])[0]
+    ious = [path.started_at, *path.ious]
+    if path.clicks and not proposal[path.clicks[0][1:]]:
+        ious.insert(0, path.started_at)
+    return [round(iou, 4) for iou in ious[: MAX_CLICKS + 1]]
 
 
 def main() -> None:

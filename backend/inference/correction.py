@@ -26,7 +26,10 @@ from converters.frames import Box, Click
 
 @dataclass(frozen=True, slots=True)
 class CorrectionMemory:
-    """What a correction carries from click to click. inner: the corrected segmenter's own state. mask: HxW bool, as it was accepted."""
+    """What a correction carries from click to click. mask: HxW bool, as it was accepted.
+
+    inner: the segmenter's own state; its map is the corrected mask, after a click that changed nothing what the network made of that.
+    """
 
     inner: State
     mask: NDArray[np.bool_]
@@ -67,12 +70,17 @@ class Correction:
         """
         memory: CorrectionMemory = state.memory
         first, inner = anchor(memory.mask, clicks[0]), memory.inner
-        if first and len(clicks) == 1 and clicks[0].positive:
+        if not clicks[-1].positive:
+            inner = replace(inner, probability=state.probability)
+        elif first and len(clicks) == 1:
             inner = self.segmenter.step(encoding, first, inner)
         found = self.segmenter.step(encoding, (*first, *clicks), inner)
         before = state.probability > self.threshold
         after = progressive_merge(before, found.probability > self.threshold, _pixel(clicks[-1], before.shape))
-        probability = read_only(np.where(before ^ after, found.probability, state.probability))
+        changed = before ^ after
+        if not changed.any():  # as a click inside it, which says which region is meant before a missing piece is clicked on
+            return State(state.probability, CorrectionMemory(found, memory.mask))
+        probability = read_only(np.where(changed, found.probability, state.probability))
         # The next click's network reads the corrected mask, not what it would have made of it.
         return State(probability, CorrectionMemory(replace(found, probability=probability), memory.mask))
 

@@ -87,6 +87,14 @@ def test_the_next_click_reads_the_corrected_mask() -> None:
     assert np.array_equal(of_the_next, mask | wing)
 
 
+@pytest.mark.parametrize("positive", [True, False])
+def test_after_a_click_that_changed_nothing_a_positive_one_reads_what_the_network_made_and_a_negative_one_the_mask(positive: bool) -> None:
+    mask, made = rectangle(slice(20, 60), slice(20, 60)), rectangle(slice(22, 58), slice(22, 80))
+    network = Repainter(made)
+    corrected(network, mask, click(40, 40), click(30, 70, positive))
+    assert np.array_equal(network.read[-1] > network.threshold, made if positive else mask)
+
+
 def test_it_needs_a_mask() -> None:
     one = Correction(FakeSegmenter())
     with pytest.raises(ValueError, match="without a mask"):
